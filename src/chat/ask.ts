@@ -1,0 +1,173 @@
+/**
+ * The whole product: a request in, events out. Whatever the model, the caller or the clock do, the events are `start`,
+ * deltas and exactly one of `done`, `error`, `cancelled`; this file is the one place that sees to it.
+ */
+import type { Clock } from './clock.ts';
+import { errorKinds, GatewayError, toGatewayError } from './errors.ts';
+import type { Cancelled, ChatEvent, Delta, Failure, ModelEvent, Terminal, Usage } from './events.ts';
+import type { ChatRequest, ContentBlock } from './request.ts';
+
+/**
+ * Answers a request. Yields `begin`, deltas, `end`; throws a `GatewayError` for what it can name; merely stopping means that
+ * the answer broke off. When `signal` aborts it must let go of everything it holds, also while it waits.
+ */
+export type Model = (request: ChatRequest, signal: AbortSignal) => AsyncIterable<ModelEvent>;
+
+export type AskOptions = {
+  /** Aborting ends the answer: as `error` if the reason is a `GatewayError`, else as `cancelled`. */
+  readonly signal: AbortSignal;
+  /** When the answer must be over, in milliseconds since the epoch; then it ends as `error deadline_exceeded`. */
+  readonly deadline: number;
+  readonly clock: Clock;
+};
+
+/** Never throws: a failure is the last event. Nothing happens until the first event is asked for, nor between two. */
+export type Ask = (request: ChatRequest, options: AskOptions) => AsyncGenerator<ChatEvent, void, undefined>;
+
+export function createAsk({ model }: { readonly model: Model }): Ask {
+  return async function* ask(request, options) {
+    const askedAt = options.clock.now();
+    const upstream = new AbortController();
+    const watch = createWatch(options, () => upstream.abort());
+    let events: AsyncIterator<ModelEvent> | undefined;
+    let firstEventMs: number | undefined;
+    let answerChars = 0;
+    let terminal: Terminal;
+    try {
+      for (;;) {
+        const next = await watch.next(
+          () => {
+            events ??= model(request, upstream.signal)[Symbol.asyncIterator]();
+            return events.next();
+          },
+          firstEventMs === undefined ? silentAtFirst(request) : silentMidway(request),
+        );
+        if (next.done) throw new GatewayError('upstream_truncated', 'The answer broke off before its end.');
+        const event = next.value;
+        if ((event.type === 'begin') !== (firstEventMs === undefined)) throw outOfOrder();
+        if (event.type === 'begin') {
+          firstEventMs = options.clock.now() - askedAt;
+          yield { type: 'start', requestId: request.requestId, model: event.model, cached: false };
+        } else if (event.type === 'end') {
+          const timing = { firstEventMs: firstEventMs ?? 0, totalMs: options.clock.now() - askedAt };
+          terminal = { type: 'done', stopReason: event.stopReason, usage: event.usage, saved: false, timing };
+          break;
+        } else {
+          answerChars += charsOf(event);
+          yield event;
+        }
+      }
+    } catch (thrown) {
+      const error = toGatewayError(thrown);
+      terminal =
+        error.code === 'cancelled'
+          ? toCancelled(events ? request : undefined, answerChars)
+          : toFailure(error);
+    } finally {
+      watch.close();
+      upstream.abort();
+      events?.return?.().catch(() => undefined);
+    }
+    yield terminal;
+  };
+}
+
+type Silence = { readonly ms: number; readonly error: () => GatewayError };
+
+const silentAtFirst = ({ patience }: ChatRequest): Silence => ({
+  ms: patience.firstEventMs,
+  error: () =>
+    new GatewayError(
+      'upstream_timeout',
+      `The model did not begin within ${patience.firstEventMs / 1000} seconds.`,
+    ),
+});
+
+const silentMidway = ({ patience }: ChatRequest): Silence => ({
+  ms: patience.idleMs,
+  error: () =>
+    new GatewayError(
+      'upstream_stalled',
+      `The model fell silent for ${patience.idleMs / 1000} seconds mid-answer.`,
+    ),
+});
+
+const outOfOrder = () =>
+  new GatewayError('upstream_protocol_error', 'The model sent an answer that does not begin as it should.');
+
+/**
+ * Waits for one event at a time: until it comes, until it has been awaited too long, or until the caller or the clock puts an
+ * end to it all. `onHalt` is called at that end at once, even when nobody is waiting.
+ */
+function createWatch({ signal, deadline, clock }: AskOptions, onHalt: () => void) {
+  let halted: GatewayError | undefined;
+  let interrupt: (reason: GatewayError) => void = () => undefined;
+
+  const halt = (reason: GatewayError) => {
+    halted ??= reason;
+    interrupt(halted);
+    onHalt();
+  };
+  const onAbort = () => halt(toAbortError(signal.reason));
+  const disarmDeadline = clock.after(deadline - clock.now(), () =>
+    halt(new GatewayError('deadline_exceeded', 'The time for this request is over.')),
+  );
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+
+  return {
+    async next<T>(pull: () => Promise<T>, silence: Silence): Promise<T> {
+      if (halted) throw halted;
+      let disarm = () => {};
+      try {
+        return await new Promise<T>((resolve, reject) => {
+          interrupt = reject;
+          disarm = clock.after(silence.ms, () => reject(silence.error()));
+          pull().then(resolve, reject);
+        });
+      } finally {
+        disarm();
+      }
+    },
+    close() {
+      disarmDeadline();
+      signal.removeEventListener('abort', onAbort);
+    },
+  };
+}
+
+const toAbortError = (reason: unknown) =>
+  reason instanceof GatewayError ? reason : new GatewayError('cancelled', 'The request was cancelled.');
+
+function toFailure(error: GatewayError): Failure {
+  const { code, message, param, retryAfterSeconds } = error;
+  return {
+    type: 'error',
+    code,
+    message,
+    ...(param !== undefined && { param }),
+    retryable: errorKinds[code].retryable,
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    cause: error,
+  };
+}
+
+const charsOf = (event: Delta): number =>
+  'text' in event ? event.text.length : 'json' in event ? event.json.length : 0;
+
+/**
+ * About four characters to a token, as is usual for English text; images and documents are not estimated. Without a request
+ * nothing was sent, and nothing is owed.
+ */
+function toCancelled(sent: ChatRequest | undefined, answerChars: number): Cancelled {
+  const asked = sent ? [...sent.system, ...sent.messages.flatMap(({ content }) => content.map(textOf))] : [];
+  const usage: Usage = {
+    inputTokens: Math.ceil(asked.join('').length / 4),
+    outputTokens: Math.ceil(answerChars / 4),
+    cacheReadTokens: 0,
+    cacheWriteTokens: 0,
+  };
+  return { type: 'cancelled', usage, estimated: true };
+}
+
+const textOf = (block: ContentBlock): string => ('text' in block ? block.text : '');

@@ -1,0 +1,19 @@
+/** Requests that tests send. */
+import { type ChatRequest, createRequest, type Question } from '../../src/chat/request.ts';
+import { defaultSettings } from '../../src/chat/settings.ts';
+
+export const question: Question = {
+  requestId: 'request-1',
+  caller: { tenant: 'alice', kind: 'api-key', door: 'rest' },
+  system: [],
+  messages: [{ role: 'user', content: [{ type: 'text', text: 'What is a Faraday cage?' }] }],
+  inference: {},
+  tools: [],
+  cache: 'use',
+  store: true,
+};
+
+export const chatRequest = (changes: Partial<ChatRequest> = {}): ChatRequest => ({
+  ...createRequest(question, defaultSettings),
+  ...changes,
+});
