@@ -1,0 +1,108 @@
+/**
+ * A canonical request as Bedrock's ConverseStream wants it. Pure translation; what to send was decided in `chat/`.
+ */
+import type {
+  ContentBlock as BedrockBlock,
+  Message as BedrockMessage,
+  ConverseStreamCommandInput,
+  ToolConfiguration,
+} from '@aws-sdk/client-bedrock-runtime';
+import { assertNever } from '../chat/events.ts';
+import type { ChatRequest, ContentBlock, Message, ToolChoice } from '../chat/request.ts';
+
+/** @see https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html */
+export function toConverseInput(request: ChatRequest): ConverseStreamCommandInput {
+  const { maxTokens, temperature, topP, stopSequences } = request.inference;
+  return {
+    modelId: request.model,
+    messages: toMessages(request.messages),
+    ...(request.system.length > 0 && { system: request.system.map((text) => ({ text })) }),
+    inferenceConfig: {
+      maxTokens,
+      ...(temperature !== undefined && { temperature }),
+      ...(topP !== undefined && { topP }),
+      ...(stopSequences.length > 0 && { stopSequences: [...stopSequences] }),
+    },
+    ...(request.tools.length > 0 && { toolConfig: toToolConfig(request) }),
+    ...(request.outputSchema && { outputConfig: { textFormat: toTextFormat(request.outputSchema) } }),
+    requestMetadata: {
+      tenant: toMetadataValue(request.caller.tenant),
+      request_id: toMetadataValue(request.requestId),
+    },
+  };
+}
+
+/** Bedrock wants user and assistant to take turns and refuses blank text, so neighbours are joined and blanks left out. */
+function toMessages(messages: readonly Message[]): BedrockMessage[] {
+  const joined: { role: Message['role']; content: BedrockBlock[] }[] = [];
+  for (const { role, content } of messages) {
+    const blocks = content.filter((block) => block.type !== 'text' || block.text.trim() !== '').map(toBlock);
+    const last = joined.at(-1);
+    if (last?.role === role) last.content.push(...blocks);
+    else joined.push({ role, content: blocks });
+  }
+  return joined;
+}
+
+function toBlock(block: ContentBlock): BedrockBlock {
+  switch (block.type) {
+    case 'text':
+      return { text: block.text };
+    case 'image':
+      return { image: { format: block.format, source: { bytes: block.bytes } } };
+    case 'document':
+      return { document: { format: block.format, name: block.name, source: { bytes: block.bytes } } };
+    case 'tool-use':
+      return { toolUse: { toolUseId: block.id, name: block.name, input: block.input } };
+    case 'tool-result':
+      return {
+        toolResult: {
+          toolUseId: block.id,
+          content: [{ text: block.text }],
+          status: block.failed ? 'error' : 'success',
+        },
+      };
+    case 'reasoning':
+      return {
+        reasoningContent:
+          block.redacted === undefined
+            ? {
+                reasoningText: {
+                  text: block.text,
+                  ...(block.signature !== undefined && { signature: block.signature }),
+                },
+              }
+            : { redactedContent: Buffer.from(block.redacted, 'base64') },
+      };
+    default:
+      return assertNever(block);
+  }
+}
+
+function toToolConfig({ tools, toolChoice }: ChatRequest): ToolConfiguration {
+  return {
+    tools: tools.map(({ name, description, inputSchema }) => ({
+      toolSpec: {
+        name,
+        ...(description !== undefined && { description }),
+        inputSchema: { json: inputSchema },
+      },
+    })),
+    ...(toolChoice && { toolChoice: toToolChoice(toolChoice) }),
+  };
+}
+
+const toToolChoice = (choice: ToolChoice) =>
+  choice.type === 'tool'
+    ? { tool: { name: choice.name } }
+    : choice.type === 'any'
+      ? { any: {} }
+      : { auto: {} };
+
+const toTextFormat = ({ name, schema }: NonNullable<ChatRequest['outputSchema']>) => ({
+  type: 'json_schema' as const,
+  structure: { jsonSchema: { name, schema: JSON.stringify(schema) } },
+});
+
+/** Bedrock takes at most 256 characters of a small alphabet in a metadata value. */
+const toMetadataValue = (text: string) => text.replaceAll(/[^a-zA-Z0-9\s:_@$#=/+,.-]/g, '_').slice(0, 256);
