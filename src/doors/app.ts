@@ -1,0 +1,66 @@
+/**
+ * The HTTP doors as one Hono app. It speaks `Request` and `Response` only; what platform they came from, and who is calling,
+ * it is told by the door in front of it.
+ */
+import { type Context, Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { methodNotAllowed } from 'hono/method-not-allowed';
+import { routePath } from 'hono/route';
+import { GatewayError, toGatewayError } from '../chat/errors.ts';
+import { type ChatParts, createChatRoute } from './chat.ts';
+import { type AppEnv, callerOf } from './edge.ts';
+import { toErrorResponse } from './envelope.ts';
+import { listModels } from './models.ts';
+import { noteError } from './record.ts';
+
+export type AppParts = ChatParts & {
+  /** Origins whose pages may call, or `*`. */
+  readonly allowedOrigins: readonly string[];
+};
+
+export function createApp(parts: AppParts): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
+  app.use(noteResponse);
+  app.use(
+    cors({
+      origin: parts.allowedOrigins.includes('*') ? '*' : [...parts.allowedOrigins],
+      allowMethods: ['GET', 'POST', 'DELETE'],
+      allowHeaders: ['authorization', 'content-type', 'x-api-key'],
+      exposeHeaders: ['retry-after', 'x-cache', 'x-chat-id', 'x-request-id', 'x-should-retry'],
+      maxAge: 600,
+    }),
+  );
+  app.use(methodNotAllowed({ app, onMethodNotAllowed: refuseMethod }));
+
+  app.get('/health', (c) => c.json({ status: 'ok' }));
+  app.use(requireIdentity);
+  app.get('/v1/models', listModels(parts));
+  app.post('/v1/chat', createChatRoute(parts));
+
+  app.notFound((c) => fail(c, new GatewayError('not_found', 'There is nothing at this path.')));
+  app.onError((error, c) => fail(c, error));
+  return app;
+}
+
+async function noteResponse(c: Context<AppEnv>, next: () => Promise<void>) {
+  await next();
+  c.env.record.route = routePath(c, -1);
+  c.env.record.status = c.res.status;
+  c.header('x-request-id', c.env.record.request_id);
+}
+
+/** Stands before every route but `/health`, and before the body is read. */
+async function requireIdentity(c: Context<AppEnv>, next: () => Promise<void>) {
+  callerOf(c);
+  await next();
+}
+
+function refuseMethod(c: Context<AppEnv>, allowed: string[]) {
+  const allow = allowed.join(', ');
+  return fail(c, new GatewayError('method_not_allowed', `This path takes ${allow}.`), { allow });
+}
+
+function fail(c: Context<AppEnv>, thrown: unknown, headers: Readonly<Record<string, string>> = {}): Response {
+  noteError(thrown, c.env.record);
+  return toErrorResponse(toGatewayError(thrown), c.env.record.request_id, headers);
+}

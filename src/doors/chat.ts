@@ -1,0 +1,89 @@
+/**
+ * `POST /v1/chat`: read the request, ask, and answer in one piece or as a stream.
+ */
+import type { Context } from 'hono';
+import { accepts } from 'hono/accepts';
+import type { Ask } from '../chat/ask.ts';
+import { type Clock, within } from '../chat/clock.ts';
+import { GatewayError, toGatewayError } from '../chat/errors.ts';
+import { type ChatRequest, createRequest } from '../chat/request.ts';
+import type { Settings } from '../chat/settings.ts';
+import { collectAnswer, throwFailure } from './answer.ts';
+
+import { readJson } from './body.ts';
+import { type AppEnv, callerOf } from './edge.ts';
+import { parseChat } from './question.ts';
+import { noteAnswer } from './record.ts';
+import { sseHeaders, streamSse } from './sse.ts';
+
+/** How long the headers wait for the first event, so that an early failure can have its own status. */
+export const COMMIT_MS = 10_000;
+
+/** API Gateway cuts a REST response that is silent for 5 minutes, and an answer in one piece is silent until it is whole. */
+export const REST_SILENCE_MS = 290_000;
+
+export type ChatParts = {
+  readonly ask: Ask;
+  readonly loadSettings: () => Promise<Settings>;
+  readonly clock: Clock;
+};
+
+export function createChatRoute({ ask, loadSettings, clock }: ChatParts) {
+  return async function chat(c: Context<AppEnv>): Promise<Response> {
+    const caller = callerOf(c);
+    const settings = await loadSettings();
+    const body = await readJson(c.req.raw, settings.bodyLimitBytes);
+    const { question, stream = prefersStream(c) } = parseChat(body, caller, c.env.record.request_id);
+    c.env.record.request_id = question.requestId;
+    const request = createRequest(question, settings);
+
+    c.env.record.stream = stream;
+    const headers = { 'x-cache': request.cache === 'off' ? 'off' : 'bypass' };
+    if (stream) return await answerAsStream(c, request, headers);
+    return await answerInOnePiece(c, request, headers);
+  };
+
+  async function answerInOnePiece(
+    { env, json }: Context<AppEnv>,
+    request: ChatRequest,
+    headers: AnswerHeaders,
+  ) {
+    const restDeadline =
+      request.caller.door === 'rest' ? clock.now() + REST_SILENCE_MS : Number.POSITIVE_INFINITY;
+    const deadline = Math.min(env.deadline, restDeadline);
+    try {
+      const events = ask(request, { signal: env.signal, deadline, clock });
+      return json(await collectAnswer(noteAnswer(events, env.record)), 200, headers);
+    } catch (error) {
+      if (toGatewayError(error).code !== 'deadline_exceeded') throw error;
+      const advice = 'The answer took too long to be sent in one piece; ask with "stream": true.';
+      throw new GatewayError('deadline_exceeded', advice, { cause: error });
+    }
+  }
+
+  async function answerAsStream(
+    { env, body }: Context<AppEnv>,
+    request: ChatRequest,
+    headers: AnswerHeaders,
+  ) {
+    const left = new AbortController();
+    const signal = AbortSignal.any([env.signal, left.signal]);
+    const events = noteAnswer(ask(request, { signal, deadline: env.deadline, clock }), env.record);
+    const first = events.next();
+    const early = await within(COMMIT_MS, first, clock);
+    if (early && !early.done) throwFailure(early.value);
+    const { requestId } = request;
+    const stream = streamSse({ first, events, requestId, clock, abort: () => left.abort() });
+    return body(stream, 200, { ...sseHeaders, ...headers });
+  }
+}
+
+type AnswerHeaders = { readonly 'x-cache': string };
+
+/** SSE only for those who ask for it: `*\/*` is what every client sends that never thought about it. */
+const prefersStream = (c: Context<AppEnv>) =>
+  accepts(c, {
+    header: 'Accept',
+    supports: ['application/json', 'text/event-stream'],
+    default: 'application/json',
+  }) === 'text/event-stream';

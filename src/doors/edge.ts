@@ -1,0 +1,26 @@
+/**
+ * What stands between a platform and the app: who is calling, how long there is, and whether anybody still listens.
+ */
+import type { Context } from 'hono';
+import { GatewayError } from '../chat/errors.ts';
+import type { Caller } from '../chat/request.ts';
+import type { RequestRecord } from './record.ts';
+
+/** What the door in front knows of a request and the request itself does not say. */
+export type Edge = {
+  /** Nobody, when the platform vouched for nobody. */
+  readonly caller: Caller | undefined;
+  /** When the answer must be over, in milliseconds since the epoch. */
+  readonly deadline: number;
+  /** Aborts when the caller has left, or when the gateway stops. */
+  readonly signal: AbortSignal;
+  readonly record: RequestRecord;
+};
+
+export type AppEnv = { Bindings: Edge };
+
+/** @throws `unauthorized` */
+export function callerOf(c: Context<AppEnv>): Caller {
+  if (c.env.caller) return c.env.caller;
+  throw new GatewayError('unauthorized', 'Send an API key as x-api-key or as Authorization: Bearer.');
+}

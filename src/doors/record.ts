@@ -1,0 +1,81 @@
+/**
+ * What is remembered of a request: one line in the log. Its fields are listed here, and none of them can hold a prompt, an
+ * answer or a key.
+ */
+import { type GatewayError, toGatewayError } from '../chat/errors.ts';
+import type { ChatEvent } from '../chat/events.ts';
+
+export type RequestRecord = {
+  request_id: string;
+  method: string;
+  /** The pattern that matched, such as `/v1/chat`, and never the path itself. */
+  route?: string;
+  door?: string;
+  tenant?: string;
+  status?: number;
+  stream?: boolean;
+  model?: string;
+  /** How the answer ended. An answer whose reader left is `cancelled`. */
+  outcome?: 'done' | 'error' | 'cancelled';
+  code?: string;
+  /** The names of what was thrown, outermost first, and for our own faults where. No messages: they may quote. */
+  cause?: readonly string[];
+  stop_reason?: string;
+  input_tokens?: number;
+  output_tokens?: number;
+  first_event_ms?: number;
+  total_ms?: number;
+};
+
+export type Log = (record: Readonly<RequestRecord>) => void;
+
+/** Passes the events on and notes how they end. Until an end is noted the answer counts as one that nobody waited for. */
+export async function* noteAnswer(
+  events: AsyncIterable<ChatEvent>,
+  record: RequestRecord,
+): AsyncGenerator<ChatEvent, void, undefined> {
+  record.outcome = 'cancelled';
+  for await (const event of events) {
+    noteEvent(event, record);
+    yield event;
+  }
+}
+
+function noteEvent(event: ChatEvent, record: RequestRecord) {
+  if (event.type === 'start') record.model = event.model;
+  if (event.type === 'error') noteError(event.cause, record);
+  if (event.type === 'done') {
+    record.outcome = 'done';
+    record.stop_reason = event.stopReason;
+    record.first_event_ms = event.timing.firstEventMs;
+  }
+  if ((event.type === 'done' || event.type === 'cancelled') && event.usage) {
+    record.input_tokens = event.usage.inputTokens;
+    record.output_tokens = event.usage.outputTokens;
+  }
+}
+
+export function noteError(thrown: unknown, record: RequestRecord) {
+  const error = toGatewayError(thrown);
+  record.outcome = error.code === 'cancelled' ? 'cancelled' : 'error';
+  record.code = error.code;
+  const cause = describeCause(error);
+  if (cause.length > 0) record.cause = cause;
+}
+
+function describeCause(error: GatewayError): string[] {
+  const names: string[] = [];
+  for (let cause = error.cause; cause instanceof Error && names.length < 5; cause = cause.cause) {
+    names.push(cause.name);
+    if (error.code === 'internal_error') names.push(...framesOf(cause));
+  }
+  return names;
+}
+
+/** Where it happened: the stack without its first line, which is the message. */
+const framesOf = ({ stack = '' }: Error) =>
+  stack
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith('at '))
+    .slice(0, 5);

@@ -1,0 +1,51 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { handler } from '../../src/authorizer.lambda.ts';
+import { findApiKey } from '../../src/doors/api-key.ts';
+
+const finding = suite('findApiKey');
+
+finding('a key is found in x-api-key and in Authorization: Bearer, however their names are spelt', () => {
+  assert.is(findApiKey({ 'x-api-key': 'k1' }), 'k1');
+  assert.is(findApiKey({ 'X-Api-Key': ' k1 ' }), 'k1');
+  assert.is(findApiKey({ authorization: 'Bearer k1' }), 'k1');
+  assert.is(findApiKey({ Authorization: 'bearer  k1' }), 'k1');
+});
+
+finding('x-api-key goes before Authorization, unless it is empty', () => {
+  assert.is(findApiKey({ 'x-api-key': 'k1', authorization: 'Bearer k2' }), 'k1');
+  assert.is(findApiKey({ 'x-api-key': '', authorization: 'Bearer k2' }), 'k2');
+});
+
+finding('nothing else is a key', () => {
+  for (const authorization of ['Basic abc', 'AWS4-HMAC-SHA256 Credential=x', 'Bearer', 'Bearer a b', '']) {
+    assert.is(findApiKey({ authorization }), undefined, authorization);
+  }
+  assert.is(findApiKey({}), undefined);
+});
+
+finding.run();
+
+// ---
+
+const event = (headers: Record<string, string>) =>
+  ({ type: 'REQUEST', methodArn: 'arn:aws:execute-api:x:1:api/stage/POST/v1/chat', headers }) as Parameters<
+    typeof handler
+  >[0];
+
+const authorizing = suite('the authorizer');
+
+authorizing('hands the key to API Gateway and names it nowhere else', async () => {
+  const result = await handler(event({ authorization: 'Bearer secret-key' }));
+  assert.is(result.usageIdentifierKey, 'secret-key');
+  assert.is(result.policyDocument.Statement[0]?.Effect, 'Allow');
+  assert.not.match(JSON.stringify({ ...result, usageIdentifierKey: '' }), 'secret-key');
+});
+
+authorizing('throws the one word that becomes a 401 when there is no key', async () => {
+  const error = await handler(event({})).catch((thrown: unknown) => thrown);
+  assert.ok(error instanceof Error);
+  assert.is(error.message, 'Unauthorized');
+});
+
+authorizing.run();

@@ -1,0 +1,288 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { GatewayError } from '../../src/chat/errors.ts';
+import { alice, bodyOf, buildApp, modelThat, say, silent, usage } from '../helpers/app.ts';
+import { settle } from '../helpers/manual-clock.ts';
+
+const sse = { accept: 'text/event-stream' };
+const never = () => new Promise<never>(() => {});
+
+const whole = suite('POST /v1/chat in one piece');
+
+whole('is the answer with its usage', async () => {
+  const { chat } = buildApp(modelThat(...say('A ', 'cage.')));
+  const response = await chat({ prompt: 'What is it?' });
+  assert.is(response.status, 200);
+  assert.equal(await bodyOf(response), {
+    request_id: 'made-up',
+    model: 'some-model',
+    cached: false,
+    completion: 'A cage.',
+    stop_reason: 'end_turn',
+    usage: { input_tokens: 5, output_tokens: 2, cache_read_tokens: 0, cache_write_tokens: 0 },
+    saved: false,
+  });
+  assert.is(response.headers.get('x-request-id'), 'made-up');
+  assert.is(response.headers.get('x-cache'), 'bypass');
+});
+
+whole('brings the reasoning where there was some', async () => {
+  const [begin, ...rest] = say('A cage.');
+  assert.ok(begin);
+  const { chat } = buildApp(modelThat(begin, { type: 'reasoning-delta', block: 0, text: 'Hm.' }, ...rest));
+  assert.is((await bodyOf(await chat({ prompt: 'x' })))['reasoning'], 'Hm.');
+});
+
+whole('bears the id that the caller chose', async () => {
+  const { chat, record } = buildApp(modelThat(...say('x')));
+  const response = await chat({ prompt: 'x', request_id: 'mine', cache: 'off' });
+  assert.is((await bodyOf(response))['request_id'], 'mine');
+  assert.is(response.headers.get('x-request-id'), 'mine');
+  assert.is(response.headers.get('x-cache'), 'off');
+  assert.is(record.request_id, 'mine');
+});
+
+whole('has a real status however late it fails', async () => {
+  const { chat } = buildApp(
+    modelThat(...say('A ').slice(0, 2), new GatewayError('upstream_unavailable', 'It is gone.')),
+  );
+  const response = await chat({ prompt: 'x' });
+  assert.is(response.status, 503);
+  assert.is((await bodyOf(response)).error.code, 'upstream_unavailable');
+});
+
+whole('is 499 when it was cancelled', async () => {
+  const { chat, left } = buildApp(silent);
+  left.abort();
+  const response = await chat({ prompt: 'x' });
+  assert.is(response.status, 499);
+  assert.is((await bodyOf(response)).error.code, 'cancelled');
+});
+
+whole('ends at 290 seconds on the REST door with the advice to stream', async () => {
+  const { chat, clock } = buildApp(async function* () {
+    yield { type: 'begin', model: 'm' };
+    for (;;) {
+      await new Promise<void>((resolve) => clock.after(5_000, resolve));
+      yield { type: 'text-delta', block: 0, text: 'more' };
+    }
+  });
+  const pending = chat({ prompt: 'x' });
+  await clock.advance(290_000);
+  const response = await pending;
+  assert.is(response.status, 504);
+  const { error } = await bodyOf(response);
+  assert.is(error.code, 'deadline_exceeded');
+  assert.match(error.message, '"stream": true');
+});
+
+whole.run();
+
+// ---
+
+const stream = suite('POST /v1/chat as a stream');
+
+stream('is asked for by the Accept header or by the body, and the body wins', async () => {
+  const { chat } = buildApp(modelThat(...say('x')));
+  const typeOf = async (...args: Parameters<typeof chat>) =>
+    (await chat(...args)).headers.get('content-type');
+  const [json, events] = ['application/json', 'text/event-stream; charset=utf-8'];
+  assert.is(await typeOf({ prompt: 'x' }, sse), events);
+  assert.is(await typeOf({ prompt: 'x', stream: true }), events);
+  assert.is(await typeOf({ prompt: 'x', stream: false }, sse), json);
+  assert.is(await typeOf({ prompt: 'x' }), json);
+  assert.is(await typeOf({ prompt: 'x' }, { accept: '*/*' }), json);
+  assert.is(await typeOf({ prompt: 'x' }, { accept: 'application/json, text/event-stream;q=0.5' }), json);
+  assert.is(await typeOf({ prompt: 'x' }, { accept: 'text/event-stream, application/json;q=0.5' }), events);
+});
+
+stream('is never cached nor transformed on its way', async () => {
+  const response = await buildApp(modelThat(...say('x'))).chat({ prompt: 'x', stream: true });
+  assert.is(response.headers.get('cache-control'), 'no-cache, no-transform');
+  assert.is(response.headers.get('x-request-id'), 'made-up');
+  await response.text();
+});
+
+stream('has a real status when it fails before the first event', async () => {
+  const { chat } = buildApp(
+    modelThat(new GatewayError('upstream_throttled', 'Wait.', { retryAfterSeconds: 3 })),
+  );
+  const response = await chat({ prompt: 'x', stream: true });
+  assert.is(response.status, 429);
+  assert.is(response.headers.get('retry-after'), '3');
+  assert.is((await bodyOf(response)).error.retryable, true);
+});
+
+stream('has an error event when it fails after the first event', async () => {
+  const { chat } = buildApp(
+    modelThat(...say('A ').slice(0, 2), new GatewayError('upstream_throttled', 'Wait.')),
+  );
+  const response = await chat({ prompt: 'x', stream: true });
+  assert.is(response.status, 200);
+  assert.match(
+    await response.text(),
+    /event: delta\n.*\n\nevent: error\ndata: \{"error":\{"code":"upstream_throttled"/,
+  );
+});
+
+stream('is committed after 10 seconds without an event, and fails as an event from then on', async () => {
+  const { chat, clock } = buildApp(silent, { firstEventTimeoutSeconds: 60 });
+  let response: Response | undefined;
+  const pending = chat({ prompt: 'x', stream: true }).then((answer) => (response = answer));
+  await clock.advance(9_999);
+  assert.is(response, undefined);
+  await clock.advance(1);
+  await pending;
+  assert.is(response?.status, 200);
+  const text = response?.text();
+  await clock.advance(50_000);
+  assert.match((await text) ?? '', /^(: ping\n\n)+event: error\ndata: \{"error":\{"code":"upstream_timeout"/);
+});
+
+stream('calls the model off when its reader leaves', async () => {
+  let aborted = false;
+  const { chat, record } = buildApp(async function* (_request, signal) {
+    signal.addEventListener('abort', () => (aborted = true));
+    yield { type: 'begin', model: 'm' };
+    await never();
+  });
+  const response = await chat({ prompt: 'x', stream: true });
+  await response.body?.cancel();
+  await settle();
+  assert.ok(aborted);
+  assert.is(record.outcome, 'cancelled');
+});
+
+stream.run();
+
+// ---
+
+const gate = suite('what every route has in common');
+
+gate('nobody gets past /health without being known, and no body is read for him', async () => {
+  const { app, send, asked } = buildApp(modelThat(...say('x')));
+  assert.equal(await bodyOf(await send('/health', {}, { caller: undefined })), { status: 'ok' });
+  const routes = app.routes.filter(({ method, path }) => method !== 'ALL' && path !== '/health');
+  assert.ok(routes.length >= 2);
+  for (const { method, path } of [...routes, { method: 'GET', path: '/nowhere' }]) {
+    const response = await send(
+      path,
+      { method, ...(method === 'POST' && { body: 'not json' }) },
+      { caller: undefined },
+    );
+    assert.is(response.status, 401, `${method} ${path}`);
+    assert.is((await bodyOf(response)).error.code, 'unauthorized');
+  }
+  assert.is(asked.length, 0);
+});
+
+gate('a wrong path is 404 and a wrong method 405 with the right ones, both in the envelope', async () => {
+  const { send } = buildApp(modelThat());
+  const lost = await send('/v1/nothing');
+  assert.is(lost.status, 404);
+  assert.is((await bodyOf(lost)).error.code, 'not_found');
+  const wrong = await send('/v1/chat', { method: 'PUT' });
+  assert.is(wrong.status, 405);
+  assert.is(wrong.headers.get('allow'), 'POST');
+  assert.is((await bodyOf(wrong)).error.code, 'method_not_allowed');
+});
+
+gate('a refused request reaches no model', async () => {
+  const { chat, asked } = buildApp(modelThat(...say('x')), { bodyLimitBytes: 200 });
+  const refused: [number, unknown, Record<string, string>?][] = [
+    [400, '{'],
+    [400, { prompt: ' ' }],
+    [404, { prompt: 'x', model: 'nobody.knows' }],
+    [404, { prompt: 'x', chat_id: 'unknown' }],
+    [413, { prompt: 'x'.repeat(200) }],
+    [415, 'prompt=x', { 'content-type': 'application/x-www-form-urlencoded' }],
+  ];
+  for (const [status, body, headers] of refused) assert.is((await chat(body, headers)).status, status);
+  assert.is(asked.length, 0);
+});
+
+gate('what breaks inside is 500 without a word of why, and the log knows where', async () => {
+  const { chat, record } = buildApp(() => {
+    throw new TypeError('secret prompt');
+  });
+  const response = await chat({ prompt: 'x' });
+  assert.is(response.status, 500);
+  assert.not.match(await response.text(), 'secret');
+  assert.is(record.code, 'internal_error');
+  assert.is(record.cause?.[0], 'TypeError');
+  assert.match(record.cause?.[1] ?? '', 'app.test.ts');
+  assert.not.match(JSON.stringify(record), 'secret');
+});
+
+gate('listed origins get CORS headers, others get none, and a preflight needs no key', async () => {
+  const { send } = buildApp(modelThat(), {}, ['https://page.test']);
+  const preflight = {
+    method: 'OPTIONS',
+    headers: { origin: 'https://page.test', 'access-control-request-method': 'POST' },
+  };
+  const allowed = await send('/v1/chat', preflight, { caller: undefined });
+  assert.is(allowed.status, 204);
+  assert.is(allowed.headers.get('access-control-allow-origin'), 'https://page.test');
+  assert.match(allowed.headers.get('access-control-allow-headers') ?? '', 'x-api-key');
+  assert.is(allowed.headers.get('access-control-allow-credentials'), null);
+  const foreign = await send('/health', { headers: { origin: 'https://evil.test' } });
+  assert.is(foreign.headers.get('access-control-allow-origin'), null);
+});
+
+gate.run();
+
+// ---
+
+const models = suite('GET /v1/models');
+
+models('lists the default first and leaves out wildcards', async () => {
+  const { send } = buildApp(modelThat(), {
+    defaultModel: 'b.two',
+    allowedModels: ['global.a.one', 'b.two', 'c.*'],
+  });
+  assert.equal(await bodyOf(await send('/v1/models')), {
+    object: 'list',
+    data: [
+      { id: 'b.two', object: 'model', created: 0, owned_by: 'b' },
+      { id: 'global.a.one', object: 'model', created: 0, owned_by: 'a' },
+    ],
+  });
+});
+
+models.run();
+
+// ---
+
+const records = suite('the record of a request');
+
+records('tells how it went and nothing of what was said', async () => {
+  const { chat, record } = buildApp(modelThat(...say('canary-answer')));
+  await (await chat({ prompt: 'canary-prompt', stream: true })).text();
+  await settle();
+  assert.equal(record, {
+    request_id: 'made-up',
+    method: 'POST',
+    route: '/v1/chat',
+    status: 200,
+    stream: true,
+    model: 'some-model',
+    outcome: 'done',
+    stop_reason: 'end_turn',
+    input_tokens: usage.inputTokens,
+    output_tokens: usage.outputTokens,
+    first_event_ms: 0,
+  });
+});
+
+records('names the cause of a failure and quotes nothing of it', async () => {
+  const cause = Object.assign(new Error('canary arn:aws:iam::123456789012:role/x'), {
+    name: 'AccessDeniedException',
+  });
+  const { chat, record } = buildApp(modelThat(new GatewayError('upstream_access_denied', 'No.', { cause })));
+  const response = await chat({ prompt: 'x' }, {}, { caller: alice });
+  assert.is(response.headers.get('x-should-retry'), 'false');
+  assert.equal(record.cause, ['AccessDeniedException']);
+  assert.not.match(JSON.stringify(record) + (await response.text()), /canary|arn:|\d{12}/);
+});
+
+records.run();
