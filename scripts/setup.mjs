@@ -1,7 +1,8 @@
-// Runs before `npm start`, `npm test` and `npm run check`: installs the dependencies when package-lock.json
-// asks for others than are there, and sees to it that a Node which runs TypeScript will run what follows.
-// Plain JavaScript without dependencies, because it is the one file that an old Node has to understand.
-
+/**
+ * Runs before `npm start`, `npm test` and `npm run check`: installs the dependencies when package-lock.json
+ * asks for others than are there, and sees to it that a Node which runs TypeScript will run what follows.
+ * Plain JavaScript without dependencies, because it is the one file that an old Node has to understand.
+ */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {

@@ -1,7 +1,8 @@
-// Who may import what, and the other rules about how files are named and written that a test can check. The
-// table below is the rule (DESIGN.md, "Layout and direction of dependencies"); `violations` applies it to one
-// file, from its path and text alone. It reads text, not syntax: good enough for formatted code.
-
+/**
+ * Who may import what, and the other rules about how files are named and written that a test can check. The
+ * table below is the rule (DESIGN.md, "Layout and direction of dependencies"); `violations` applies it to one
+ * file, from its path and text alone. It reads text, not syntax: good enough for formatted code.
+ */
 import { matchesGlob, posix } from 'node:path';
 
 type Layer = { within: string; files: readonly string[]; packages: readonly string[] };

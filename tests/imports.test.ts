@@ -1,6 +1,7 @@
-// Applies the rules of layout to the whole tree, proves on small examples that each of them can be broken, and
-// imports every file of src/ in a process that has no environment and may not touch the network or the disk.
-
+/**
+ * Applies the rules of layout to the whole tree, proves on small examples that each of them can be broken, and
+ * imports every file of src/ in a process that has no environment and may not touch the network or the disk.
+ */
 import { execFile } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,6 @@
-// What package.json and package-lock.json have to be, so that a fresh clone installs the same everywhere.
-
+/**
+ * What package.json and package-lock.json have to be, so that a fresh clone installs the same everywhere.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';

@@ -1,6 +1,7 @@
-// Shows that tests/run.ts is green only for tests that ran and passed. Each test lays out a small project in a
-// temporary folder and runs the real runner there.
-
+/**
+ * Shows that tests/run.ts is green only for tests that ran and passed. Each test lays out a small project in a
+ * temporary folder and runs the real runner there.
+ */
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,7 +1,8 @@
-// The test runner: `node tests/run.ts [--timeout <ms>] [pattern…]`, a pattern being a glob or a part of a path.
-// One process per test file, in parallel, with a hard time limit. uvu exits with 0 after several kinds of
-// failure (lukeed/uvu #60, #80), so a file is green only if all of its tests are seen to have run and passed.
-
+/**
+ * The test runner: `node tests/run.ts [--timeout <ms>] [pattern…]`, a pattern being a glob or a part of a path.
+ * One process per test file, in parallel, with a hard time limit. uvu exits with 0 after several kinds of
+ * failure (lukeed/uvu #60, #80), so a file is green only if all of its tests are seen to have run and passed.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, constants, devNull } from 'node:os';

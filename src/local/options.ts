@@ -1,0 +1,53 @@
+/**
+ * What `npm start` was asked for, from its arguments and its environment, all problems at once.
+ */
+import { parseArgs } from 'node:util';
+
+export const help = `npm start -- [options]
+
+  --bedrock simulator   answers come from the built-in simulator (the default)
+  --bedrock aws         answers come from Amazon Bedrock, with your own credentials and AWS_REGION
+  --memory              keep nothing on disk
+  --help                this text
+
+Variables: PORT (3000), AWS_PORT (4566), LOCAL_API_KEYS (tenant=key,…), DEFAULT_MODEL, ALLOWED_MODELS,
+AWS_ENDPOINT_URL_BEDROCK_RUNTIME (another server in the simulator's place).
+`;
+
+export type Options = {
+  readonly help: boolean;
+  readonly memory: boolean;
+  readonly bedrock: 'simulator' | 'aws' | 'endpoint';
+  readonly port: number;
+  readonly awsPort: number;
+};
+
+/** @throws `Error` whose message has one sentence for each problem, a line each */
+export function parseOptions(args: readonly string[], env: Readonly<NodeJS.ProcessEnv>): Options {
+  const problems: string[] = [];
+  const { values } = parseArgs({
+    args: [...args],
+    options: { bedrock: { type: 'string' }, memory: { type: 'boolean' }, help: { type: 'boolean' } },
+  });
+  const { bedrock = 'simulator', memory = false, help = false } = values;
+  if (bedrock !== 'simulator' && bedrock !== 'aws') problems.push('--bedrock must be simulator or aws.');
+  const port = readPort('PORT', env['PORT'], 3000, problems);
+  const awsPort = readPort('AWS_PORT', env['AWS_PORT'], 4566, problems);
+  if (problems.length > 0) throw new Error(problems.join('\n'));
+  const isElsewhere = bedrock !== 'aws' && Boolean(env['AWS_ENDPOINT_URL_BEDROCK_RUNTIME']);
+  return {
+    help,
+    memory,
+    bedrock: isElsewhere ? 'endpoint' : bedrock === 'aws' ? 'aws' : 'simulator',
+    port,
+    awsPort,
+  };
+}
+
+function readPort(name: string, value: string | undefined, otherwise: number, problems: string[]): number {
+  if (value === undefined || value === '') return otherwise;
+  const port = Number(value);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  problems.push(`${name} must be a whole number from 0 to 65535.`);
+  return otherwise;
+}

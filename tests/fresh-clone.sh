@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# What a new user does: clone, `npm start`, paste the curl command that it prints, press Ctrl-C. Checks that the
+# answer arrives event by event, and that everything ends by itself. Needs only git, Node 20 or newer, npm, curl.
+# Usage: bash tests/fresh-clone.sh [repository]
+set -euo pipefail
+
+repository=${1:-$(cd "$(dirname "$0")/.." && pwd)}
+start_limit=180 answer_limit=60 stop_limit=15 # seconds
+work=$(mktemp -d)
+log=$work/npm-start.log
+touch "$log"
+npm_pid=''
+
+cleanup() {
+  if [ -n "$npm_pid" ]; then
+    kill -KILL -- "-$npm_pid" || true
+    wait "$npm_pid" || true
+  fi 2>/dev/null
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+fail() {
+  echo "fresh clone: FAILED: $1"
+  echo "--- the last lines of npm start:"
+  tail -n 40 "$log" 2>/dev/null || true
+  exit 1
+}
+
+# The environment of somebody who has set nothing: what npm needs to reach its registry, and ports that are free.
+clean_environment=("HOME=$HOME" "PATH=$(tr : '\n' <<<"$PATH" | grep -v 'node_modules/.bin$' | paste -sd : -)")
+while IFS='=' read -r name _; do
+  clean_environment+=("$name=${!name}")
+done < <(env | grep -iE '^(npm_config_(registry|userconfig|globalconfig|cache|cafile|proxy|https_proxy|noproxy)|node_extra_ca_certs|https?_proxy|no_proxy)=')
+read -r PORT FUNCTION_URL_PORT AWS_PORT < <(node -e '
+  const servers = [1, 2, 3].map(() => require("node:net").createServer().listen(0, "127.0.0.1"));
+  setTimeout(() => {
+    console.log(servers.map((server) => server.address().port).join(" "));
+    servers.forEach((server) => server.close());
+  }, 100);')
+clean_environment+=("PORT=$PORT" "FUNCTION_URL_PORT=$FUNCTION_URL_PORT" "AWS_PORT=$AWS_PORT")
+
+git clone --quiet "$repository" "$work/clone"
+cd "$work/clone"
+
+# Job control gives npm a process group of its own, which Ctrl-C reaches as a terminal would deliver it.
+set -m
+env -i "${clean_environment[@]}" npm start >"$log" 2>&1 </dev/null &
+npm_pid=$!
+set +m
+
+SECONDS=0
+until curl_line=$(grep -m 1 -E '^ {0,2}curl ' "$log"); do
+  kill -0 "$npm_pid" 2>/dev/null || fail 'npm start ended by itself'
+  [ "$SECONDS" -lt "$start_limit" ] || fail "no curl command was printed within $start_limit s"
+  sleep 0.2
+done
+ready_after=$SECONDS
+
+# Notes when each line arrives, and judges the whole; a lump, however long, falls into one or two buckets.
+judge='
+  const limit = setTimeout(() => finish(`no end within ${process.argv[1]} s`), process.argv[1] * 1000);
+  const deltas = [];
+  let last = "none";
+  require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
+    if (line.startsWith("event:")) last = line.slice("event:".length).trim();
+    if (/^event: ?delta$/.test(line)) deltas.push(performance.now());
+  }).on("close", () => finish());
+  function finish(trouble) {
+    clearTimeout(limit);
+    const buckets = new Set(deltas.map((at) => Math.floor(at / 100))).size;
+    const seconds = (((deltas.at(-1) ?? 0) - (deltas[0] ?? 0)) / 1000).toFixed(1);
+    console.log(`${deltas.length} deltas over ${seconds} s in ${buckets} buckets of 100 ms, last event ${last}`);
+    if (trouble) console.log(trouble);
+    process.exit(trouble || deltas.length < 20 || buckets < 5 || last !== "done" ? 1 : 0);
+  }'
+answer=$(node -e "$judge" "$answer_limit" < <(env -i "${clean_environment[@]}" bash -c "$curl_line" 2>"$work/curl.log")) ||
+  fail "the answer did not stream to its end: $answer $(cat "$work/curl.log")"
+
+SECONDS=0
+kill -INT -- "-$npm_pid"
+is_listening() { (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; }
+while kill -0 "$npm_pid" 2>/dev/null || is_listening; do
+  [ "$SECONDS" -lt "$stop_limit" ] || fail "still running $stop_limit s after Ctrl-C"
+  sleep 0.1
+done
+
+echo "fresh clone: ready after $ready_after s; $answer; stopped within $((SECONDS + 1)) s of Ctrl-C"

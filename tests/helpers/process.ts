@@ -1,0 +1,45 @@
+/**
+ * The gateway as a process of its own, started as `npm start` starts it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { until } from './gateway.ts';
+
+export const KEY = 'canary-key-0123456789';
+
+export type Running = {
+  readonly process: ChildProcess;
+  readonly url: string;
+  readonly curl: string;
+  readonly output: () => string;
+};
+
+export async function start(env: Record<string, string> = {}): Promise<Running> {
+  const process_ = spawn(process.execPath, ['src/local/start.ts', '--memory'], {
+    env: { PATH: process.env['PATH'], PORT: '0', AWS_PORT: '0', LOCAL_API_KEYS: `alice=${KEY}`, ...env },
+  });
+  let output = '';
+  process_.stdout.on('data', (text) => (output += text));
+  process_.stderr.on('data', (text) => (output += text));
+  await until(() => output.includes('Ctrl-C stops') || process_.exitCode !== null);
+  const url = /REST +(\S+)/.exec(output)?.[1] ?? '';
+  const curl = /^ *(curl .*)$/m.exec(output)?.[1] ?? '';
+  return { process: process_, url, curl, output: () => output };
+}
+
+export const exited = ({ process: child }: Running) =>
+  new Promise<number | null>((resolve) =>
+    child.exitCode === null ? child.once('exit', resolve) : resolve(child.exitCode),
+  );
+
+export async function stop(running: Running) {
+  running.process.kill('SIGTERM');
+  return await exited(running);
+}
+
+export const chat = (url: string, body: object, init: RequestInit = {}) =>
+  fetch(`${url}/v1/chat`, {
+    method: 'POST',
+    headers: { 'x-api-key': KEY, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    ...init,
+  });

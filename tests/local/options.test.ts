@@ -1,0 +1,44 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseOptions } from '../../src/local/options.ts';
+
+const parsing = suite('parseOptions');
+
+parsing('nothing asked for is the simulator on the usual ports', () => {
+  assert.equal(parseOptions([], {}), {
+    help: false,
+    memory: false,
+    bedrock: 'simulator',
+    port: 3000,
+    awsPort: 4566,
+  });
+});
+
+parsing(
+  'an endpoint in the environment takes the simulator’s place, and --bedrock aws takes its place',
+  () => {
+    const env = { AWS_ENDPOINT_URL_BEDROCK_RUNTIME: 'http://127.0.0.1:9999' };
+    assert.is(parseOptions([], env).bedrock, 'endpoint');
+    assert.is(parseOptions(['--bedrock', 'aws'], env).bedrock, 'aws');
+  },
+);
+
+parsing('every problem is told at once, with its name and what is allowed', () => {
+  try {
+    parseOptions(['--bedrock', 'openai'], { PORT: '70000', AWS_PORT: 'x' });
+    assert.unreachable();
+  } catch (error) {
+    assert.ok(error instanceof Error);
+    assert.equal(error.message.split('\n'), [
+      '--bedrock must be simulator or aws.',
+      'PORT must be a whole number from 0 to 65535.',
+      'AWS_PORT must be a whole number from 0 to 65535.',
+    ]);
+  }
+});
+
+parsing('an unknown option is refused', () => {
+  assert.throws(() => parseOptions(['--port', '1'], {}), /--port/);
+});
+
+parsing.run();

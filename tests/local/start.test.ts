@@ -1,0 +1,96 @@
+/** `npm start` as a user runs it: a process of its own, its printed command pasted into a shell. */
+import { spawn } from 'node:child_process';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { startBytesServer } from '../helpers/bytes-server.ts';
+import { shortAnswer } from '../helpers/frames.ts';
+import { readSse, until } from '../helpers/gateway.ts';
+import { chat, exited, KEY, start, stop } from '../helpers/process.ts';
+
+async function shell(command: string): Promise<string[]> {
+  const child = spawn('bash', ['-c', command]);
+  const pieces: string[] = [];
+  child.stdout.on('data', (text) => pieces.push(String(text)));
+  await new Promise((resolve) => child.once('close', resolve));
+  return pieces;
+}
+
+const starting = suite('npm start');
+
+starting('the printed curl streams an answer, a piece at a time', async () => {
+  const running = await start();
+  const pieces = await shell(running.curl);
+  const text = pieces.join('');
+  assert.ok(pieces.length > 10, `${pieces.length} pieces`);
+  assert.match(text, /^event: start\n/);
+  assert.match(text, /\nevent: done\ndata: \{"stop_reason":"end_turn"[^\n]*\n\n$/);
+  await stop(running);
+});
+
+starting('logs one line for each request, and neither the question, the answer nor the key', async () => {
+  const running = await start();
+  const answer = await (await chat(running.url, { prompt: 'ECHO canary-answer' })).text();
+  assert.match(answer, 'canary-answer');
+  await fetch(`${running.url}/v1/models`, { headers: { authorization: `Bearer ${KEY}` } });
+  await until(() => running.output().split('"message":"request"').length === 3);
+  await stop(running);
+  const logs = running
+    .output()
+    .split('\n')
+    .filter((line) => line.startsWith('{'));
+  const [first] = logs.map((line) => JSON.parse(line));
+  assert.is(logs.length, 2);
+  assert.is(first.tenant, 'alice');
+  assert.is(first.outcome, 'done');
+  assert.not.match(logs.join(), 'canary');
+});
+
+starting('AWS_ENDPOINT_URL_BEDROCK_RUNTIME puts another server in the simulator’s place', async () => {
+  const server = await startBytesServer();
+  server.script = { pieces: shortAnswer, end: 'whole' };
+  const running = await start({ AWS_ENDPOINT_URL_BEDROCK_RUNTIME: server.url });
+  assert.match(running.output(), `the server at ${server.url}`);
+  assert.is(
+    ((await (await chat(running.url, { prompt: 'Hi' })).json()) as { completion: string }).completion,
+    'A cage.',
+  );
+  await stop(running);
+  await server.close();
+});
+
+starting('a port that is taken is told in one sentence', async () => {
+  const first = await start();
+  const second = await start({ PORT: new URL(first.url).port });
+  assert.is(await exited(second), 1);
+  assert.is(second.output().trim(), `Port ${new URL(first.url).port} is taken; set PORT to another.`);
+  await stop(first);
+});
+
+starting(
+  'after Ctrl-C a running answer ends well, a stalled one is told, and a new one is refused',
+  async () => {
+    const running = await start();
+    const finishing = chat(running.url, { prompt: `ECHO ${'word '.repeat(60)}`, stream: true }).then(readSse);
+    const stalled = chat(running.url, { prompt: 'Hi', model: 'simulator.stall-mid-stream', stream: true });
+    await stalled;
+    running.process.kill('SIGINT');
+    await until(() => running.output().includes('Stopping'));
+    running.process.kill('SIGINT');
+    const refused = await chat(running.url, { prompt: 'Hi' });
+    assert.is(refused.status, 503);
+    assert.is(((await refused.json()) as { error: { code: string } }).error.code, 'overloaded');
+    assert.is((await finishing).at(-1)?.name, 'done');
+    const told = (await readSse(await stalled)).at(-1);
+    assert.is(told?.name, 'error');
+    assert.match(JSON.stringify(told?.data), '"code":"overloaded"');
+    assert.is(await exited(running), 0);
+  },
+);
+
+starting('what it is asked in vain is told in a sentence each', async () => {
+  const running = await start({ PORT: 'x', AWS_PORT: '-1' });
+  assert.is(await exited(running), 1);
+  assert.match(running.output(), /^PORT must be a whole number from 0 to 65535\.\nAWS_PORT must/);
+});
+
+starting.run();
