@@ -5,7 +5,7 @@
 import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { methodNotAllowed } from 'hono/method-not-allowed';
-import { routePath } from 'hono/route';
+import { matchedRoutes } from 'hono/route';
 import { GatewayError, toGatewayError } from '../chat/errors.ts';
 import { type ChatParts, createChatRoute } from './chat.ts';
 import { type AppEnv, callerOf } from './edge.ts';
@@ -44,7 +44,8 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
 
 async function noteResponse(c: Context<AppEnv>, next: () => Promise<void>) {
   await next();
-  c.env.record.route = routePath(c, -1);
+  const route = matchedRoutes(c).findLast(({ path }) => path !== '/*');
+  if (route) c.env.record.route = route.path;
   c.env.record.status = c.res.status;
   c.header('x-request-id', c.env.record.request_id);
 }

@@ -106,8 +106,7 @@ export function createRestApi({
 }
 
 /** A preflight cannot carry a key, and a health check has none to carry. */
-const isOpen = ({ method, url }: IncomingMessage) =>
-  method === 'OPTIONS' || (method === 'GET' && url?.split('?')[0] === '/health');
+const isOpen = ({ method, url }: IncomingMessage) => method === 'OPTIONS' || url?.split('?')[0] === '/health';
 
 /** A page elsewhere that found a name for 127.0.0.1 brings that name along. */
 function requireLocalHost({ headers }: IncomingMessage) {

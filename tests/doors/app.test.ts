@@ -274,6 +274,18 @@ records('tells how it went and nothing of what was said', async () => {
   });
 });
 
+records('names the route and never the path', async () => {
+  for (const [path, route] of [
+    ['/health', '/health'],
+    ['/v1/models?x=canary', '/v1/models'],
+    ['/canary', undefined],
+  ] as const) {
+    const { send, record } = buildApp(modelThat());
+    await send(path);
+    assert.is(record.route, route);
+  }
+});
+
 records('names the cause of a failure and quotes nothing of it', async () => {
   const cause = Object.assign(new Error('canary arn:aws:iam::123456789012:role/x'), {
     name: 'AccessDeniedException',
