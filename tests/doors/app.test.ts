@@ -281,8 +281,10 @@ records('names the route and never the path', async () => {
     ['/canary', undefined],
   ] as const) {
     const { send, record } = buildApp(modelThat());
-    await send(path);
+    const { status } = await send(path);
     assert.is(record.route, route);
+    assert.is(record.status, status);
+    assert.is(record.code, route ? undefined : 'not_found');
   }
 });
 

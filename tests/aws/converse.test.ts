@@ -1,0 +1,109 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { toConverseInput } from '../../src/aws/converse.ts';
+import type { ChatRequest, Message } from '../../src/chat/request.ts';
+import { chatRequest } from '../helpers/requests.ts';
+
+const user = (...texts: string[]): Message => ({
+  role: 'user',
+  content: texts.map((text) => ({ type: 'text', text })),
+});
+const messagesOf = (messages: readonly Message[]) => toConverseInput(chatRequest({ messages })).messages;
+
+const converting = suite('toConverseInput');
+
+converting('a plain question is all that is sent of it', () => {
+  assert.equal(toConverseInput(chatRequest()), {
+    modelId: 'global.amazon.nova-2-lite-v1:0',
+    messages: [{ role: 'user', content: [{ text: 'What is a Faraday cage?' }] }],
+    inferenceConfig: { maxTokens: 4096, temperature: 0 },
+    requestMetadata: { tenant: 'alice', request_id: 'request-1' },
+  });
+});
+
+converting('system, sampling and stop sequences go where Bedrock looks for them', () => {
+  const inference: ChatRequest['inference'] = {
+    maxTokens: 9,
+    temperature: 0.5,
+    topP: 0.9,
+    stopSequences: ['END'],
+  };
+  const input = toConverseInput(chatRequest({ system: ['First.', 'Second.'], inference }));
+  assert.equal(input.system, [{ text: 'First.' }, { text: 'Second.' }]);
+  assert.equal(input.inferenceConfig, { maxTokens: 9, temperature: 0.5, topP: 0.9, stopSequences: ['END'] });
+});
+
+converting('neighbours of one role are joined, since Bedrock wants turns', () => {
+  const assistant: Message = { role: 'assistant', content: [{ type: 'text', text: 'c' }] };
+  assert.equal(messagesOf([user('a'), user('b'), assistant, user('d')]), [
+    { role: 'user', content: [{ text: 'a' }, { text: 'b' }] },
+    { role: 'assistant', content: [{ text: 'c' }] },
+    { role: 'user', content: [{ text: 'd' }] },
+  ]);
+});
+
+converting('blank text, which Bedrock refuses, is left out', () => {
+  assert.equal(messagesOf([user(' \n', 'a', '')]), [{ role: 'user', content: [{ text: 'a' }] }]);
+});
+
+converting('every kind of content has its place', () => {
+  const bytes = Uint8Array.of(1, 2);
+  const content: Message['content'] = [
+    { type: 'image', format: 'png', bytes },
+    { type: 'document', format: 'pdf', name: 'Report', bytes },
+    { type: 'tool-use', id: 't1', name: 'look', input: { at: [1] } },
+    { type: 'tool-result', id: 't1', text: 'seen', failed: false },
+    { type: 'tool-result', id: 't2', text: 'dark', failed: true },
+    { type: 'reasoning', text: 'hm', signature: 'sig' },
+    { type: 'reasoning', text: '', redacted: 'AAEC' },
+  ];
+  assert.equal(messagesOf([{ role: 'user', content }])?.[0]?.content, [
+    { image: { format: 'png', source: { bytes } } },
+    { document: { format: 'pdf', name: 'Report', source: { bytes } } },
+    { toolUse: { toolUseId: 't1', name: 'look', input: { at: [1] } } },
+    { toolResult: { toolUseId: 't1', content: [{ text: 'seen' }], status: 'success' } },
+    { toolResult: { toolUseId: 't2', content: [{ text: 'dark' }], status: 'error' } },
+    { reasoningContent: { reasoningText: { text: 'hm', signature: 'sig' } } },
+    { reasoningContent: { redactedContent: Buffer.from([0, 1, 2]) } },
+  ]);
+});
+
+converting('tools come with their schemas and with how they may be chosen', () => {
+  const schema = { type: 'object', properties: {} };
+  const tools: ChatRequest['tools'] = [
+    { name: 'look', description: 'Looks.', inputSchema: schema },
+    { name: 'run', inputSchema: schema },
+  ];
+  const choiceOf = (toolChoice: NonNullable<ChatRequest['toolChoice']>) =>
+    toConverseInput(chatRequest({ tools, toolChoice })).toolConfig?.toolChoice;
+  assert.equal(toConverseInput(chatRequest({ tools })).toolConfig, {
+    tools: [
+      { toolSpec: { name: 'look', description: 'Looks.', inputSchema: { json: schema } } },
+      { toolSpec: { name: 'run', inputSchema: { json: schema } } },
+    ],
+  });
+  assert.equal(choiceOf({ type: 'auto' }), { auto: {} });
+  assert.equal(choiceOf({ type: 'any' }), { any: {} });
+  assert.equal(choiceOf({ type: 'tool', name: 'run' }), { tool: { name: 'run' } });
+});
+
+converting('an output schema travels as a string', () => {
+  const { outputConfig } = toConverseInput(
+    chatRequest({ outputSchema: { name: 'out', schema: { type: 'object' } } }),
+  );
+  assert.equal(outputConfig, {
+    textFormat: {
+      type: 'json_schema',
+      structure: { jsonSchema: { name: 'out', schema: '{"type":"object"}' } },
+    },
+  });
+});
+
+converting('metadata keeps to the letters and the length that Bedrock allows', () => {
+  const tenant = `arn:aws:iam::123456789012:user/bob+é${'x'.repeat(300)}`;
+  const { requestMetadata } = toConverseInput(chatRequest({ caller: { tenant, kind: 'iam', door: 'rest' } }));
+  assert.is(requestMetadata?.['tenant']?.length, 256);
+  assert.match(requestMetadata?.['tenant'] ?? '', /^arn:aws:iam::123456789012:user\/bob\+_x+$/);
+});
+
+converting.run();

@@ -1,0 +1,93 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { toModelError } from '../../src/aws/exceptions.ts';
+import { GatewayError } from '../../src/chat/errors.ts';
+
+const thrown = (name: string, details: object = {}, message = 'secret arn:aws:iam::123456789012:role/x') =>
+  Object.assign(new Error(message), { name, ...details });
+const codeOf = (error: unknown, hasBegun = false) => toModelError(error, hasBegun).code;
+const status = (httpStatusCode: number) => ({ $metadata: { httpStatusCode } });
+
+const mapping = suite('toModelError');
+
+mapping('names are compared without regard to case, and before anything else', () => {
+  assert.is(codeOf(thrown('throttlingException')), 'upstream_throttled');
+  assert.is(codeOf(thrown('ThrottlingException', status(500))), 'upstream_throttled');
+  assert.is(codeOf(thrown('internalServerException', { $fault: 'client' })), 'upstream_error');
+  assert.is(codeOf(thrown('CredentialsProviderError')), 'upstream_access_denied');
+  assert.is(codeOf(thrown('ResourceNotFoundException', status(404))), 'model_not_found');
+});
+
+mapping('what bears no known name is judged by its status', () => {
+  const expected = {
+    400: 'upstream_rejected',
+    403: 'upstream_access_denied',
+    404: 'model_not_found',
+  } as const;
+  for (const [code, name] of Object.entries(expected))
+    assert.is(codeOf(thrown('Odd', status(Number(code)))), name);
+  assert.is(codeOf(thrown('Odd', status(429))), 'upstream_throttled');
+  assert.is(codeOf(thrown('Odd', status(503))), 'upstream_unavailable');
+  assert.is(codeOf(thrown('Odd', status(504))), 'upstream_timeout');
+  assert.is(codeOf(thrown('Odd', status(599))), 'upstream_error');
+});
+
+mapping('a broken connection is unreachable before the answer began, and a cut answer afterwards', () => {
+  const reset = thrown('Error', { code: 'ECONNRESET' });
+  assert.is(codeOf(reset), 'upstream_unreachable');
+  assert.is(codeOf(reset, true), 'upstream_truncated');
+  assert.is(codeOf(thrown('Error', { code: 'ECONNRESET', ...status(200) })), 'upstream_truncated');
+});
+
+mapping('bytes that cannot be read are upstream_protocol_error', () => {
+  for (const error of [
+    new RangeError('x'),
+    new SyntaxError('x'),
+    thrown('Error', { code: 'HPE_INVALID' }),
+    'text',
+    null,
+  ]) {
+    assert.is(codeOf(error, true), 'upstream_protocol_error');
+  }
+});
+
+mapping('the many wordings of a request that is too long are one code', () => {
+  for (const message of [
+    'Input is too long for requested model.',
+    'prompt is too long: 210000 tokens > 200000 maximum',
+    'Too many input tokens. Max input tokens: 8192',
+    'This model has a maximum context length of 8192 tokens.',
+    'Input length exceeds the context window of this model.',
+  ]) {
+    assert.is(codeOf(thrown('ValidationException', {}, message)), 'context_length_exceeded', message);
+  }
+  assert.is(codeOf(thrown('ValidationException', {}, 'temperature is not supported')), 'upstream_rejected');
+});
+
+mapping('a throttle says when to come back: as Bedrock did, from 1 second to a minute', () => {
+  const waitOf = (header?: string) =>
+    toModelError(
+      thrown(
+        'ThrottlingException',
+        header === undefined ? {} : { $response: { headers: { 'retry-after': header } } },
+      ),
+      false,
+    ).retryAfterSeconds;
+  assert.equal([waitOf(), waitOf('0'), waitOf('soon'), waitOf('2.5'), waitOf('7000')], [1, 1, 1, 3, 60]);
+});
+
+mapping('no word of what was thrown is in what is told, and all of it is in the cause', () => {
+  for (const name of ['AccessDeniedException', 'ValidationException', 'Odd']) {
+    const foreign = thrown(name);
+    const error = toModelError(foreign, false);
+    assert.not.match(error.message, /secret|arn:|\d{12}/);
+    assert.is(error.cause, foreign);
+  }
+});
+
+mapping('a failure of our own passes as it is', () => {
+  const own = new GatewayError('upstream_protocol_error', 'Ours.');
+  assert.is(toModelError(own, true), own);
+});
+
+mapping.run();
