@@ -8,26 +8,28 @@ import { type ErrorCode, GatewayError } from '../chat/errors.ts';
  * SDK, so they are compared by name only: neither the class nor `$fault` can be relied on.
  * @see https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html
  */
-const codeByName: Readonly<Record<string, ErrorCode>> = {
-  throttlingexception: 'upstream_throttled',
-  toomanyrequestsexception: 'upstream_throttled',
-  servicequotaexceededexception: 'upstream_throttled',
-  modelstreamerrorexception: 'upstream_error',
-  modelerrorexception: 'upstream_error',
-  internalserverexception: 'upstream_error',
-  serviceunavailableexception: 'upstream_unavailable',
-  modelnotreadyexception: 'upstream_unavailable',
-  modeltimeoutexception: 'upstream_timeout',
-  validationexception: 'upstream_rejected',
-  resourcenotfoundexception: 'model_not_found',
-  accessdeniedexception: 'upstream_access_denied',
-  unrecognizedclientexception: 'upstream_access_denied',
-  expiredtokenexception: 'upstream_access_denied',
-  invalidsignatureexception: 'upstream_access_denied',
-  credentialsprovidererror: 'upstream_access_denied',
-  tokenprovidererror: 'upstream_access_denied',
-  timeouterror: 'upstream_unreachable',
-};
+const codeByName: ReadonlyMap<string, ErrorCode> = new Map(
+  Object.entries({
+    throttlingexception: 'upstream_throttled',
+    toomanyrequestsexception: 'upstream_throttled',
+    servicequotaexceededexception: 'upstream_throttled',
+    modelstreamerrorexception: 'upstream_error',
+    modelerrorexception: 'upstream_error',
+    internalserverexception: 'upstream_error',
+    serviceunavailableexception: 'upstream_unavailable',
+    modelnotreadyexception: 'upstream_unavailable',
+    modeltimeoutexception: 'upstream_timeout',
+    validationexception: 'upstream_rejected',
+    resourcenotfoundexception: 'model_not_found',
+    accessdeniedexception: 'upstream_access_denied',
+    unrecognizedclientexception: 'upstream_access_denied',
+    expiredtokenexception: 'upstream_access_denied',
+    invalidsignatureexception: 'upstream_access_denied',
+    credentialsprovidererror: 'upstream_access_denied',
+    tokenprovidererror: 'upstream_access_denied',
+    timeouterror: 'upstream_unreachable',
+  }),
+);
 
 /** For answers that carry no name we know, such as a proxy's. */
 const codeByStatus: Readonly<Record<number, ErrorCode>> = {
@@ -76,7 +78,7 @@ export function toModelError(thrown: unknown, hasBegun: boolean): GatewayError {
 }
 
 function toCode(error: Thrown, hasBegun: boolean): ErrorCode {
-  const named = codeByName[error.name?.toLowerCase() ?? ''];
+  const named = codeByName.get(error.name?.toLowerCase() ?? '');
   if (named === 'upstream_rejected' && isTooLong(error.message ?? '')) return 'context_length_exceeded';
   if (named) return named;
   const status = error.$metadata?.httpStatusCode;

@@ -21,7 +21,7 @@ export type AskOptions = {
   readonly clock: Clock;
 };
 
-/** Never throws: a failure is the last event. Nothing happens until the first event is asked for, nor between two. */
+/** Never throws: a failure is the last event. The model is asked for an event only when somebody asks for one here. */
 export type Ask = (request: ChatRequest, options: AskOptions) => AsyncGenerator<ChatEvent, void, undefined>;
 
 export function createAsk({ model }: { readonly model: Model }): Ask {
@@ -33,20 +33,20 @@ export function createAsk({ model }: { readonly model: Model }): Ask {
     let firstEventMs: number | undefined;
     let answerChars = 0;
     let terminal: Terminal;
+    let silence = silentAtFirst(request);
+    const pull = () => {
+      events ??= model(request, upstream.signal)[Symbol.asyncIterator]();
+      return events.next();
+    };
     try {
       for (;;) {
-        const next = await watch.next(
-          () => {
-            events ??= model(request, upstream.signal)[Symbol.asyncIterator]();
-            return events.next();
-          },
-          firstEventMs === undefined ? silentAtFirst(request) : silentMidway(request),
-        );
+        const next = await watch.next(pull, silence);
         if (next.done) throw new GatewayError('upstream_truncated', 'The answer broke off before its end.');
         const event = next.value;
         if ((event.type === 'begin') !== (firstEventMs === undefined)) throw outOfOrder();
         if (event.type === 'begin') {
           firstEventMs = options.clock.now() - askedAt;
+          silence = silentMidway(request);
           yield { type: 'start', requestId: request.requestId, model: event.model, cached: false };
         } else if (event.type === 'end') {
           const timing = { firstEventMs: firstEventMs ?? 0, totalMs: options.clock.now() - askedAt };

@@ -2,7 +2,7 @@
  * The gateway's own words for an answer, as fields of JSON: whole for `stream: false`, event by event for SSE and frames.
  */
 import { GatewayError } from '../chat/errors.ts';
-import type { ChatEvent, Usage } from '../chat/events.ts';
+import { assertNever, type ChatEvent, type Usage } from '../chat/events.ts';
 import { toEnvelope } from './envelope.ts';
 
 /** One event on the wire; `name` is the SSE event and the frame's type. */
@@ -35,8 +35,13 @@ export function toWireEvent(event: ChatEvent, requestId: string): WireEvent | un
       return { name: 'cancelled', data: { usage: toWireUsage(event.usage), estimated: event.estimated } };
     case 'error':
       return { name: 'error', data: toEnvelope(event.cause, requestId) };
-    default:
+    case 'reasoning-signature':
+    case 'tool-start':
+    case 'tool-delta':
+    case 'tool-end':
       return undefined;
+    default:
+      return assertNever(event);
   }
 }
 

@@ -4,8 +4,8 @@
  */
 import { GatewayError } from '../chat/errors.ts';
 
-export const MAX_JSON_DEPTH = 32;
-export const MAX_JSON_TOKENS = 100_000;
+const MAX_JSON_DEPTH = 32;
+const MAX_JSON_TOKENS = 100_000;
 
 const forbiddenKeys = new Set(['__proto__', 'constructor', 'prototype']);
 

@@ -17,10 +17,10 @@ import { noteAnswer } from './record.ts';
 import { sseHeaders, streamSse } from './sse.ts';
 
 /** How long the headers wait for the first event, so that an early failure can have its own status. */
-export const COMMIT_MS = 10_000;
+const COMMIT_MS = 10_000;
 
 /** API Gateway cuts a REST response that is silent for 5 minutes, and an answer in one piece is silent until it is whole. */
-export const REST_SILENCE_MS = 290_000;
+const REST_SILENCE_MS = 290_000;
 
 export type ChatParts = {
   readonly ask: Ask;
@@ -37,6 +37,7 @@ export function createChatRoute({ ask, loadSettings, clock }: ChatParts) {
     c.env.record.request_id = question.requestId;
     const request = createRequest(question, settings);
 
+    c.env.record.model = request.model;
     c.env.record.stream = stream;
     const headers = { 'x-cache': request.cache === 'off' ? 'off' : 'bypass' };
     if (stream) return await answerAsStream(c, request, headers);

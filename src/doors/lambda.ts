@@ -111,7 +111,8 @@ export function toRequest(event: APIGatewayProxyEvent): Request {
       values.map((value): [string, string] => [name, value]),
     ),
   );
-  const url = new URL(`https://${event.requestContext.domainName ?? 'localhost'}`);
+  // Only path and query are ever read; the host is what the caller wrote, and might not even be one.
+  const url = new URL('https://gateway.invalid');
   url.pathname = path;
   url.search = query.toString();
   const hasBody = body !== null && method !== 'GET' && method !== 'HEAD';
@@ -151,12 +152,12 @@ async function send(
   left: AbortSignal,
   clock: Clock,
 ): Promise<void> {
-  // Only `write` sends the prelude: without it an empty body would lose status and headers.
-  out.write('');
   const reader = body?.getReader();
   const giveUp = () => void reader?.cancel().catch(() => undefined);
   left.addEventListener('abort', giveUp, { once: true });
   try {
+    // Only `write` sends the prelude: without it an empty body would lose status and headers.
+    out.write('');
     while (reader && !left.aborted) {
       const { done, value } = await reader.read();
       if (done) break;

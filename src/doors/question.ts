@@ -76,7 +76,7 @@ const parameters = z
   );
 
 /** The body of `POST /v1/chat`; unknown fields are refused. */
-export const chatBody = z
+const chatBody = z
   .strictObject({
     prompt: z.optional(filled),
     messages: z.optional(messages),

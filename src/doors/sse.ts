@@ -36,7 +36,7 @@ type Source = {
   readonly events: AsyncIterator<ChatEvent, void>;
   readonly requestId: string;
   readonly clock: Clock;
-  /** Called when the reader goes away; the events must end soon after. */
+  /** Called when nobody reads on; the events must end soon after. */
   readonly abort: () => void;
 };
 
@@ -67,6 +67,7 @@ export function streamSse({ first, events, requestId, clock, abort }: Source): R
         while (isFull()) await new Promise<void>((resolve) => (hungry = resolve));
       }
     } catch (error) {
+      abort();
       write(toSse('error', toEnvelope(toGatewayError(error), requestId)));
     }
     heart.stop();

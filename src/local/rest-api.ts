@@ -81,7 +81,7 @@ export function createRestApi({
   };
 
   const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: 30_000 },
+    { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 1_000 },
     async (request, response) => {
       running++;
       response.once('close', () => {
@@ -110,7 +110,7 @@ const isOpen = ({ method, url }: IncomingMessage) => method === 'OPTIONS' || url
 
 /** A page elsewhere that found a name for 127.0.0.1 brings that name along. */
 function requireLocalHost({ headers }: IncomingMessage) {
-  const [, name] = /^(localhost|[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i.exec(headers.host ?? '') ?? [];
+  const [, name] = /^([\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i.exec(headers.host ?? '') ?? [];
   if (name === undefined) throw new GatewayError('invalid_request', 'The Host header is malformed.');
   if (!localNames.has(name.toLowerCase())) {
     throw new GatewayError('forbidden', 'The Host must be 127.0.0.1 or localhost.');

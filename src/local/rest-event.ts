@@ -64,9 +64,9 @@ const lastOfEach = (values: MultiValue): Record<string, string> =>
   Object.fromEntries(Object.entries(values).map(([name, list]) => [name, list.at(-1) ?? '']));
 
 function toQuery(query: string): MultiValue | null {
-  const values: MultiValue = {};
-  for (const [name, value] of new URLSearchParams(query)) values[name] = [...(values[name] ?? []), value];
-  return query === '' ? null : values;
+  if (query === '') return null;
+  const values = new URLSearchParams(query);
+  return Object.fromEntries([...values.keys()].map((name) => [name, values.getAll(name)]));
 }
 
 function toContext(

@@ -18,6 +18,12 @@ mapping('names are compared without regard to case, and before anything else', (
   assert.is(codeOf(thrown('ResourceNotFoundException', status(404))), 'model_not_found');
 });
 
+mapping('a name that every object knows is no known name', () => {
+  for (const name of ['constructor', '__proto__', 'toString']) {
+    assert.is(codeOf(thrown(name)), 'upstream_protocol_error', name);
+  }
+});
+
 mapping('what bears no known name is judged by its status', () => {
   const expected = {
     400: 'upstream_rejected',

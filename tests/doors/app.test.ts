@@ -296,6 +296,7 @@ records('names the cause of a failure and quotes nothing of it', async () => {
   const response = await chat({ prompt: 'x' }, {}, { caller: alice });
   assert.is(response.headers.get('x-should-retry'), 'false');
   assert.equal(record.cause, ['AccessDeniedException']);
+  assert.is(record.model, 'global.amazon.nova-2-lite-v1:0');
   assert.not.match(JSON.stringify(record) + (await response.text()), /canary|arn:|\d{12}/);
 });
 

@@ -187,7 +187,7 @@ streaming('a reader who leaves calls the events off, and they are read to their 
 });
 
 streaming('events that break become an error event and never a silent end', async () => {
-  const { reader } = open(
+  const { reader, seen } = open(
     (async function* () {
       yield start;
       throw new Error('secret');
@@ -196,6 +196,7 @@ streaming('events that break become an error event and never a silent end', asyn
   const all = (await readAll(reader)).join('');
   assert.match(all, /event: error\ndata: \{"error":\{"code":"internal_error"/);
   assert.not.match(all, 'secret');
+  assert.ok(seen.aborted, 'the model was called off');
 });
 
 streaming.run();

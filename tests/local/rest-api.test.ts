@@ -90,6 +90,21 @@ gate('the event says what the request said', () =>
   }),
 );
 
+gate('a query may use names that every object knows', () =>
+  withApi(mirror, async (url) => {
+    const response = await fetch(`${url}/?__proto__=1&constructor=2&a=3&a=4`, {
+      headers: { 'x-api-key': KEY },
+    });
+    const event = (await response.json()) as APIGatewayProxyEvent;
+    const values = Object.entries(event.multiValueQueryStringParameters ?? {});
+    assert.equal(values, [
+      ['__proto__', ['1']],
+      ['constructor', ['2']],
+      ['a', ['3', '4']],
+    ]);
+  }),
+);
+
 gate('a body that is no text comes as base64', () =>
   withApi(mirror, async (url) => {
     const body = Uint8Array.of(0xff, 0xfe);
