@@ -1,5 +1,5 @@
 /**
- * The names that code and infrastructure must agree on: environment variables, and later tables and parameters.
+ * The names that code and infrastructure must agree on: environment variables, the path of the settings, and later tables.
  */
 
 /** Read by `wire.ts`, set by the deployment. Every one is optional. */
@@ -9,6 +9,29 @@ export const environment = {
   allowedModels: 'ALLOWED_MODELS',
   /** Comma-separated origins, or `*`. */
   allowedOrigins: 'ALLOWED_ORIGINS',
+  /** Where the settings lie in Parameter Store, such as `/LlmGatewayStack`. */
+  settingsPath: 'SETTINGS_PATH',
+  /** How old they may grow; 60 unless set. */
+  settingsMaxAgeSeconds: 'SETTINGS_MAX_AGE_SECONDS',
 } as const;
 
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/** The models that the deployment says; nothing for a variable that is unset or empty. */
+export const deployedModels = (variables: Variables) => ({
+  defaultModel: variables[environment.defaultModel] || undefined,
+  allowedModels: variables[environment.allowedModels] || undefined,
+});
+
+export const DEFAULT_STACK_NAME = 'LlmGatewayStack';
+
+/** The stack that the deployment's variables name: two stages live in one account. */
+export const stackName = (variables: Variables): string =>
+  [variables['STACK_NAME'] || DEFAULT_STACK_NAME, variables['STAGE']].filter(Boolean).join('-');
+
+/** The parameters below it are the settings. */
+export const settingsPath = (stack: string): string => `/${stack}`;
+
 export const SERVICE_NAME = 'llm-gateway';
+
+export const METRICS_NAMESPACE = 'LlmGateway';

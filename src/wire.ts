@@ -7,15 +7,21 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { BedrockRuntimeClient } from '@aws-sdk/client-bedrock-runtime';
+import { SSMClient } from '@aws-sdk/client-ssm';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { createBedrockModel } from './aws/bedrock.ts';
+import { metric } from './aws/metrics.ts';
+import { createLiveSettings, type SettingsNotice } from './aws/parameters.ts';
+import { createParameterReader } from './aws/ssm.ts';
 import { createAsk } from './chat/ask.ts';
+import { type Notice, withAttempts } from './chat/attempts.ts';
 import type { Clock } from './chat/clock.ts';
 import type { GatewayError } from './chat/errors.ts';
-import { defaultSettings, type Settings } from './chat/settings.ts';
 import { createApp } from './doors/app.ts';
 import type { LambdaDoorParts } from './doors/lambda.ts';
-import { environment, SERVICE_NAME } from './names.ts';
+import { DEFAULT_STACK_NAME, deployedModels, environment, SERVICE_NAME, settingsPath } from './names.ts';
+
+const SETTINGS_MAX_AGE_SECONDS = 60;
 
 export type Gateway = LambdaDoorParts & {
   /** Ends every running answer with this failure. */
@@ -32,15 +38,25 @@ export function gateway(): Gateway {
 
 function join(env: NodeJS.ProcessEnv): Gateway {
   const clock = systemClock;
-  const settings = readSettings(env);
-  const ask = createAsk({ model: createBedrockModel({ client: createBedrockClient(), clock }) });
-  const app = createApp({
-    ask,
-    loadSettings: async () => settings,
-    clock,
-    allowedOrigins: readList(env[environment.allowedOrigins]) ?? [],
-  });
   const logger = new Logger({ serviceName: SERVICE_NAME });
+  const model = createBedrockModel({ client: createBedrockClient(), clock });
+  const app = createApp({
+    ask: createAsk({ model: withAttempts(model, (notice) => logNotice(logger, notice)) }),
+    loadSettings: createLiveSettings({
+      read: createParameterReader(
+        createSsmClient(),
+        env[environment.settingsPath] || settingsPath(DEFAULT_STACK_NAME),
+      ),
+      deployed: deployedModels(env),
+      maxAgeMs: 1000 * (Number(env[environment.settingsMaxAgeSeconds]) || SETTINGS_MAX_AGE_SECONDS),
+      clock,
+      random: Math.random,
+      notify: (notice) => logSettingsNotice(logger, notice, clock.now()),
+      onTaken: ({ logLevel }) => logger.setLogLevel(logLevel),
+    }),
+    clock,
+    allowedOrigins: readList(env[environment.allowedOrigins]),
+  });
   const stopping = new AbortController();
   return {
     app,
@@ -51,6 +67,42 @@ function join(env: NodeJS.ProcessEnv): Gateway {
     stop: (reason) => stopping.abort(reason),
   };
 }
+
+function logNotice(logger: Logger, notice: Notice) {
+  if (notice.type === 'field-refused') {
+    const { omit, oneOf } = notice.quirk;
+    logger.warn('model refuses fields', { model: notice.model, omit, one_of: oneOf });
+  } else {
+    logger.warn('fell back to another model', { from: notice.from, to: notice.to, code: notice.code });
+  }
+}
+
+function logSettingsNotice(logger: Logger, notice: SettingsNotice, now: number) {
+  switch (notice.type) {
+    case 'settings-taken':
+      logger.info('settings taken', { changed: notice.changed });
+      if (notice.unknown.length > 0) logger.warn('settings unknown', { settings: notice.unknown });
+      return;
+    case 'settings-refused': {
+      const { names, sentences } = notice;
+      logger.error('settings refused', {
+        settings: names,
+        problems: sentences,
+        ...metric('SettingsRefused', 1, 'Count', now),
+      });
+      return;
+    }
+    case 'settings-unreadable': {
+      const { cause, ageSeconds } = notice;
+      const counted = metric('SettingsUnreadable', 1, 'Count', now);
+      logger.error('settings unreadable', { cause: namesOf(cause), age_seconds: ageSeconds, ...counted });
+    }
+  }
+}
+
+/** What was thrown, outermost first. No messages: they may quote. */
+const namesOf = (thrown: unknown): string[] =>
+  thrown instanceof Error ? [thrown.name, ...namesOf(thrown.cause)] : [];
 
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -77,17 +129,16 @@ function createBedrockClient(): BedrockRuntimeClient {
   });
 }
 
-function readSettings(env: NodeJS.ProcessEnv): Settings {
-  return {
-    ...defaultSettings,
-    defaultModel: env[environment.defaultModel] || defaultSettings.defaultModel,
-    allowedModels: readList(env[environment.allowedModels]) ?? defaultSettings.allowedModels,
-  };
-}
+/** The second attempt is for a connection that died while the process was frozen; all else is done in `aws/parameters.ts`. */
+const createSsmClient = () =>
+  new SSMClient({
+    maxAttempts: 2,
+    requestHandler: new NodeHttpHandler({ connectionTimeout: 1_000, requestTimeout: 2_000 }),
+  });
 
-/** `a, b` as `['a', 'b']`; nothing for a variable that is unset or empty. */
-function readList(value: string | undefined): readonly string[] | undefined {
-  const items = value?.split(',').map((item) => item.trim());
-  const filled = items?.filter((item) => item !== '');
-  return filled?.length ? filled : undefined;
-}
+/** `a, b` as `['a', 'b']`. */
+const readList = (value = ''): readonly string[] =>
+  value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');

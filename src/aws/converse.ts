@@ -25,6 +25,11 @@ export function toConverseInput(request: ChatRequest): ConverseStreamCommandInpu
     },
     ...(request.tools.length > 0 && { toolConfig: toToolConfig(request) }),
     ...(request.outputSchema && { outputConfig: { textFormat: toTextFormat(request.outputSchema) } }),
+    ...(Object.keys(request.modelFields).length > 0 && {
+      additionalModelRequestFields: { ...request.modelFields },
+    }),
+    ...(request.guardrail && { guardrailConfig: toGuardrail(request.guardrail) }),
+    ...(request.serviceTier && { serviceTier: { type: request.serviceTier } }),
     requestMetadata: {
       tenant: toMetadataValue(request.caller.tenant),
       request_id: toMetadataValue(request.requestId),
@@ -102,6 +107,11 @@ const toToolChoice = (choice: ToolChoice) =>
 const toTextFormat = ({ name, schema }: NonNullable<ChatRequest['outputSchema']>) => ({
   type: 'json_schema' as const,
   structure: { jsonSchema: { name, schema: JSON.stringify(schema) } },
+});
+
+const toGuardrail = ({ id, version }: NonNullable<ChatRequest['guardrail']>) => ({
+  guardrailIdentifier: id,
+  guardrailVersion: version,
 });
 
 /** Bedrock takes at most 256 characters of a small alphabet in a metadata value. */

@@ -2,6 +2,13 @@
  * What went wrong at Bedrock, as one of our codes. One table by name, one by status for what bears no name we know.
  */
 import { type ErrorCode, GatewayError } from '../chat/errors.ts';
+import {
+  type DispensableField,
+  dispensableFields,
+  FieldsRefused,
+  plain,
+  type Quirk,
+} from '../chat/quirks.ts';
 
 /**
  * Exception name, in lower case → code. In the stream the same names come in camel case, and some are not modelled by the
@@ -73,6 +80,8 @@ export function toModelError(thrown: unknown, hasBegun: boolean): GatewayError {
   const error: Thrown = thrown instanceof Error ? thrown : {};
   const code = toCode(error, hasBegun);
   const message = code in sentences ? sentences[code as keyof typeof sentences] : sentences.upstream_error;
+  const quirk = code === 'upstream_rejected' && !hasBegun ? toQuirk(error.message ?? '') : undefined;
+  if (quirk) return new FieldsRefused(message, quirk, thrown);
   const retryAfterSeconds = code === 'upstream_throttled' ? toRetryAfter(error) : undefined;
   return new GatewayError(code, message, { cause: thrown, ...(retryAfterSeconds && { retryAfterSeconds }) });
 }
@@ -87,6 +96,28 @@ function toCode(error: Thrown, hasBegun: boolean): ErrorCode {
   // The SDK reads the first event before it hands over the stream; by then Bedrock has answered 200.
   return hasBegun || status === 200 ? 'upstream_truncated' : 'upstream_unreachable';
 }
+
+/**
+ * What to change in a request that was refused for its fields. Bedrock names them in its text only: "`temperature` is deprecated
+ * for this model", "This model doesn't support the stopSequences field", "`temperature` and `top_p` cannot both be specified".
+ */
+function toQuirk(message: string): Quirk | undefined {
+  const named = dispensableFields.filter((field) => fieldNames[field].test(message));
+  if (named.length === 0) return undefined;
+  if (named.length > 1 && /\bboth\b|\bonly one\b|\btogether\b/i.test(message))
+    return { ...plain, oneOf: named };
+  return SAYS_UNWANTED.test(message) ? { ...plain, omit: named } : undefined;
+}
+
+const fieldNames: Readonly<Record<DispensableField, RegExp>> = {
+  temperature: /\btemperature\b/i,
+  top_p: /\btop_?p\b/i,
+  stop_sequences: /\bstop_?sequences\b/i,
+  service_tier: /\bservice[ _]?tier\b/i,
+};
+
+/** Not what is said of a value that is out of range: that is the caller's to mend. */
+const SAYS_UNWANTED = /deprecated|(n['’]t|not) support|unsupported|not (permitted|allowed)/i;
 
 /** Node's connection errors have a code; `HPE_…` are its parser's, about bytes that are not HTTP. */
 const isSocketError = ({ code }: Thrown) => typeof code === 'string' && !code.startsWith('HPE_');

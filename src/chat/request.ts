@@ -3,7 +3,9 @@
  * against the settings.
  */
 import { GatewayError } from './errors.ts';
-import { isAllowed, type Settings } from './settings.ts';
+import { isOffered, resolveModel } from './models.ts';
+import type { QuirkRule } from './quirks.ts';
+import type { Settings } from './settings.ts';
 
 /** Who is calling, from what AWS filled in and never from what the caller wrote. Everything owned is keyed by `tenant`. */
 export type Caller = {
@@ -56,29 +58,40 @@ export type Inference = {
 
 export type CacheMode = 'use' | 'refresh' | 'off';
 
-export type ChatRequest = {
+/** A request as a door read it: well-formed, but not yet held against the settings. */
+export type Question = {
   readonly requestId: string;
   readonly caller: Caller;
-  readonly model: string;
-  /** In order; the operator's own words come first. */
+  readonly model?: string;
+  /** In order. */
   readonly system: readonly string[];
   readonly messages: readonly Message[];
-  readonly inference: Inference;
+  readonly inference: Partial<Inference>;
   readonly tools: readonly Tool[];
   readonly toolChoice?: ToolChoice;
   readonly outputSchema?: { readonly name: string; readonly schema: Json };
   readonly chatId?: string;
   readonly cache: CacheMode;
   readonly store: boolean;
+};
+
+/** A request that may be sent. In `system` the operator's own words come first. */
+export type ChatRequest = Omit<Question, 'model' | 'inference'> & {
+  readonly model: string;
+  readonly inference: Inference;
+  /** Asked in this order when `model` has no room. */
+  readonly fallbackModels: readonly string[];
+  readonly quirks: readonly QuirkRule[];
+  /** What Bedrock hands to the model unread. */
+  readonly modelFields: Readonly<Record<string, Json>>;
+  readonly guardrail?: { readonly id: string; readonly version: string };
+  readonly serviceTier?: ServiceTier;
   /** How long the model may be silent before its first event, and between two events, in milliseconds. */
   readonly patience: { readonly firstEventMs: number; readonly idleMs: number };
 };
 
-/** A request as a door read it: well-formed, but not yet held against the settings. */
-export type Question = Omit<ChatRequest, 'model' | 'inference' | 'patience'> & {
-  readonly model?: string;
-  readonly inference: Partial<Inference>;
-};
+/** @see https://docs.aws.amazon.com/bedrock/latest/userguide/service-tiers-inference.html */
+export type ServiceTier = 'default' | 'flex' | 'priority' | 'reserved';
 
 /**
  * The request to send: defaults filled in, limits held.
@@ -87,41 +100,48 @@ export type Question = Omit<ChatRequest, 'model' | 'inference' | 'patience'> & {
  * `not_found` for a conversation, because none are kept yet.
  */
 export function createRequest(question: Question, settings: Settings): ChatRequest {
-  const model = question.model ?? settings.defaultModel;
-  if (!isAllowed(model, settings.allowedModels)) {
-    throw new GatewayError(
-      'model_not_found',
-      'This gateway does not offer that model; GET /v1/models lists those it does.',
-      {
-        param: 'model',
-      },
-    );
+  const { systemPrompt, fallbackModels, modelQuirks, guardrailId, guardrailVersion, serviceTier } = settings;
+  const model = resolveModel(question.model ?? settings.defaultModel, settings);
+  if (!isOffered(model, settings)) {
+    const message = 'This gateway does not offer that model; GET /v1/models lists those it does.';
+    throw new GatewayError('model_not_found', message, { param: 'model' });
   }
   if (question.chatId !== undefined) {
     throw new GatewayError('not_found', 'There is no conversation with that chat_id.', { param: 'chat_id' });
   }
-  const patience = {
-    firstEventMs: settings.firstEventTimeoutSeconds * 1000,
-    idleMs: settings.idleTimeoutSeconds * 1000,
+  return {
+    ...question,
+    model,
+    fallbackModels: fallbackModels
+      .map((name) => resolveModel(name, settings))
+      .filter((other) => other !== model && isOffered(other, settings)),
+    quirks: modelQuirks,
+    modelFields: {},
+    system: systemPrompt === undefined ? question.system : [systemPrompt, ...question.system],
+    inference: fillInference(question.inference, settings),
+    ...(guardrailId && guardrailVersion && { guardrail: { id: guardrailId, version: guardrailVersion } }),
+    ...(serviceTier && { serviceTier }),
+    patience: {
+      firstEventMs: settings.firstEventTimeoutSeconds * 1000,
+      idleMs: settings.idleTimeoutSeconds * 1000,
+    },
   };
-  return { ...question, model, inference: fillInference(question.inference, settings), patience };
 }
 
 function fillInference(asked: Partial<Inference>, settings: Settings): Inference {
-  const {
-    maxTokens = Math.min(settings.defaultMaxTokens, settings.maxTokensLimit),
-    temperature,
-    topP,
-  } = asked;
-  if (maxTokens > settings.maxTokensLimit) {
-    throw new GatewayError('invalid_request', `max_tokens must be at most ${settings.maxTokensLimit}.`, {
-      param: 'max_tokens',
-    });
+  const { maxTokensLimit, defaultTemperature, defaultTopP } = settings;
+  const { maxTokens = Math.min(settings.defaultMaxTokens, maxTokensLimit), temperature, topP } = asked;
+  if (maxTokens > maxTokensLimit) {
+    const message = `max_tokens must be at most ${maxTokensLimit}.`;
+    throw new GatewayError('invalid_request', message, { param: 'max_tokens' });
   }
-  // Some models refuse temperature and top_p together, so the default steps back when the caller chose either.
-  const sampling =
-    temperature === undefined && topP === undefined
-      ? { temperature: settings.defaultTemperature }
-      : { ...(temperature !== undefined && { temperature }), ...(topP !== undefined && { topP }) };
-  return { maxTokens, ...sampling, stopSequences: asked.stopSequences ?? [] };
+  // Some models refuse temperature and top_p together, so the defaults step back when the caller chose either.
+  const isChosen = temperature !== undefined || topP !== undefined;
+  const sampling = isChosen ? { temperature, topP } : { temperature: defaultTemperature, topP: defaultTopP };
+  return {
+    maxTokens,
+    ...(sampling.temperature !== undefined && { temperature: sampling.temperature }),
+    ...(sampling.topP !== undefined && { topP: sampling.topP }),
+    stopSequences: asked.stopSequences ?? settings.defaultStopSequences,
+  };
 }

@@ -1,51 +1,212 @@
 /**
- * How the gateway behaves: the values an operator may tune. Their defaults stand here.
+ * How the gateway behaves: the values an operator may tune while it runs. One table says for each what it is called, what it may be,
+ * what it is when nobody says, and what it means; help, documentation, infrastructure and errors read it from here.
  */
+import { isOffered, type ModelRules, resolveModel } from './models.ts';
+import { lore } from './quirks.ts';
+import {
+  aliases,
+  guardrailId,
+  guardrailVersion,
+  type Kind,
+  modelId,
+  modelIds,
+  modelPatterns,
+  number,
+  oneOf,
+  quirkRules,
+  stopSequences,
+  text,
+  wholeNumber,
+} from './setting-kinds.ts';
+
+/** A row of the table. `name` is the last part of the parameter's path. */
+export type Setting<T = unknown> = {
+  readonly name: string;
+  readonly kind: Kind<T>;
+  /** As an operator would write it; nothing where the setting may be absent. */
+  readonly default: string | undefined;
+  readonly meaning: string;
+};
+
+type Given<T> = Setting<T> & { readonly default: string };
+
+const given = <T>(name: string, kind: Kind<T>, defaultText: string, meaning: string): Given<T> => ({
+  name,
+  kind,
+  default: defaultText,
+  meaning,
+});
+
+const optional = <T>(name: string, kind: Kind<T>, meaning: string): Setting<T | undefined> => ({
+  name,
+  kind,
+  default: undefined,
+  meaning,
+});
+
+const shippedModels =
+  'global.amazon.nova-2-lite-v1:0,global.anthropic.claude-sonnet-4-6,global.anthropic.claude-haiku-4-5-20251001-v1:0,openai.gpt-oss-120b-1:0';
+const MAX_BODY_BYTES = 5 * 1024 * 1024;
+
+const table = {
+  defaultModel: given(
+    'default-model',
+    modelId,
+    'global.amazon.nova-2-lite-v1:0',
+    'Answers when a request names no model. The deployment’s `DEFAULT_MODEL` unless set.',
+  ),
+  allowedModels: given(
+    'allowed-models',
+    modelPatterns,
+    shippedModels,
+    'The models on offer. The deployment’s `ALLOWED_MODELS` unless set; it can only narrow those.',
+  ),
+  fallbackModels: given(
+    'fallback-models',
+    modelIds,
+    '',
+    'Tried in this order when a model is throttled or not available before its answer begins.',
+  ),
+  modelAliases: given('model-aliases', aliases, '{}', 'Other names for models.'),
+  modelQuirks: given(
+    'model-quirks',
+    quirkRules,
+    '{}',
+    'Fields to leave out of or add to requests, by model; before what the gateway knows itself.',
+  ),
+  defaultMaxTokens: given(
+    'default-max-tokens',
+    wholeNumber(1, 1_000_000),
+    '4096',
+    'Longest answer, in tokens, when a request does not say; never more than `max-tokens-limit`.',
+  ),
+  maxTokensLimit: given(
+    'max-tokens-limit',
+    wholeNumber(1, 1_000_000),
+    '32768',
+    'Longest answer, in tokens, that a request may ask for.',
+  ),
+  defaultTemperature: given(
+    'default-temperature',
+    number(0, 1),
+    '0',
+    'Sent when a request names neither a temperature nor a top_p.',
+  ),
+  defaultTopP: optional(
+    'default-top-p',
+    number(0, 1),
+    'Sent when a request names neither a temperature nor a top_p.',
+  ),
+  defaultStopSequences: given(
+    'default-stop-sequences',
+    stopSequences,
+    '[]',
+    'End an answer when a request names no stop sequences.',
+  ),
+  systemPrompt: optional('system-prompt', text(4_000), 'Comes before the system prompt of every request.'),
+  firstEventTimeoutSeconds: given(
+    'first-event-timeout-seconds',
+    wholeNumber(1, 900),
+    '60',
+    'How long a model may take to begin.',
+  ),
+  idleTimeoutSeconds: given(
+    'idle-timeout-seconds',
+    wholeNumber(1, 900),
+    '30',
+    'How long a model may be silent in mid-answer.',
+  ),
+  bodyLimitBytes: given(
+    'body-limit-bytes',
+    wholeNumber(1_024, MAX_BODY_BYTES),
+    String(MAX_BODY_BYTES),
+    'Longest body of a request.',
+  ),
+  logLevel: given('log-level', oneOf('DEBUG', 'INFO', 'WARN', 'ERROR'), 'INFO', 'The least that is logged.'),
+  guardrailId: optional('guardrail-id', guardrailId, 'The Bedrock guardrail that every request passes.'),
+  guardrailVersion: optional(
+    'guardrail-version',
+    guardrailVersion,
+    'Its version; comes with `guardrail-id`.',
+  ),
+  serviceTier: optional(
+    'service-tier',
+    oneOf('default', 'flex', 'priority', 'reserved'),
+    'Bedrock’s service tier for every request.',
+  ),
+};
+
+type Table = typeof table;
 
 export type Settings = {
-  readonly defaultModel: string;
-  /** Model ids; `*` stands for any run of characters. */
-  readonly allowedModels: readonly string[];
-  readonly defaultMaxTokens: number;
-  readonly maxTokensLimit: number;
-  /** 0..1; sent when the caller names neither a temperature nor a top_p. */
-  readonly defaultTemperature: number;
-  readonly firstEventTimeoutSeconds: number;
-  readonly idleTimeoutSeconds: number;
-  readonly bodyLimitBytes: number;
+  readonly [Key in keyof Table]: Table[Key] extends Setting<infer T> ? T : never;
+} & ModelRules;
+
+export const settingsTable: readonly Setting[] = Object.values(table);
+
+/** What a deployment says, as texts; settings go before it, but `allowedModels` stays the ceiling. */
+export type Deployed = {
+  readonly defaultModel?: string | undefined;
+  readonly allowedModels?: string | undefined;
 };
 
-export const defaultSettings: Settings = {
-  defaultModel: 'global.amazon.nova-2-lite-v1:0',
-  allowedModels: [
-    'global.amazon.nova-2-lite-v1:0',
-    'global.anthropic.claude-sonnet-4-6',
-    'global.anthropic.claude-haiku-4-5-20251001-v1:0',
-    'openai.gpt-oss-120b-1:0',
-  ],
-  defaultMaxTokens: 4096,
-  maxTokensLimit: 32_768,
-  defaultTemperature: 0,
-  firstEventTimeoutSeconds: 60,
-  idleTimeoutSeconds: 30,
-  bodyLimitBytes: 5 * 1024 * 1024,
-};
+/** One thing that is wrong, as a sentence that begins with the setting's name. */
+export type Problem = { readonly name: string; readonly sentence: string };
 
-/** Whether `model` is on the list. A `*` in the list matches any run of characters, also none. */
-export function isAllowed(model: string, allowedModels: readonly string[]): boolean {
-  return allowedModels.some((pattern) => matches(model, pattern.split('*')));
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    super(problems.map(({ sentence }) => sentence).join('\n'));
+    this.problems = problems;
+  }
 }
 
-// Not a regular expression: the pattern is an operator's and the id a caller's, and together they could backtrack for ever.
-function matches(model: string, [head = '', ...rest]: readonly string[]): boolean {
-  const tail = rest.pop();
-  if (tail === undefined) return model === head;
-  if (!model.startsWith(head)) return false;
-  let from = head.length;
-  for (const part of rest) {
-    const at = model.indexOf(part, from);
-    if (at < 0) return false;
-    from = at + part.length;
+/**
+ * The settings that these texts make, with defaults for those that are absent. Names that no setting has are passed over: a newer
+ * version may have set them.
+ *
+ * @param texts setting name → value
+ * @throws `SettingsError` with every problem there is
+ */
+export function parseSettings(texts: ReadonlyMap<string, string>, deployed: Deployed = {}): Settings {
+  const deployedTexts = new Map([
+    [table.defaultModel.name, deployed.defaultModel],
+    [table.allowedModels.name, deployed.allowedModels],
+  ]);
+  const problems: Problem[] = [];
+  const values = Object.entries(table).map(([key, setting]) => {
+    const value = texts.get(setting.name) ?? deployedTexts.get(setting.name) ?? setting.default;
+    return [key, value === undefined ? undefined : parseSetting(setting, value, problems)];
+  });
+  const modelCeiling = modelPatterns.parse(deployed.allowedModels ?? shippedModels) ?? [];
+  // The table says what each key holds, and nothing is handed out before every one of them was read without a problem.
+  const settings = { ...Object.fromEntries(values), modelCeiling } as Settings;
+  if (problems.length === 0) problems.push(...findConflicts(settings));
+  if (problems.length > 0) throw new SettingsError(problems);
+  return { ...settings, modelQuirks: [...settings.modelQuirks, ...lore] };
+}
+
+function parseSetting(setting: Setting, value: string, problems: Problem[]): unknown {
+  const { name, kind } = setting;
+  const parsed = kind.parse(value.trim());
+  if (parsed === undefined) problems.push({ name, sentence: `${name} must be ${kind.allowed}.` });
+  return parsed;
+}
+
+function findConflicts(settings: Settings): Problem[] {
+  const problems: Problem[] = [];
+  const { defaultModel, guardrailId, guardrailVersion } = settings;
+  if (!isOffered(resolveModel(defaultModel, settings), settings)) {
+    const sentence =
+      'default-model must be one of the models that allowed-models and the deployment’s ALLOWED_MODELS let through.';
+    problems.push({ name: 'default-model', sentence });
   }
-  return model.length - from >= tail.length && model.endsWith(tail);
+  if ((guardrailId === undefined) !== (guardrailVersion === undefined)) {
+    const name = guardrailId === undefined ? 'guardrail-id' : 'guardrail-version';
+    problems.push({ name, sentence: 'guardrail-id and guardrail-version must be set together.' });
+  }
+  return problems;
 }

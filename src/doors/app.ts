@@ -2,7 +2,7 @@
  * The HTTP doors as one Hono app. It speaks `Request` and `Response` only; what platform they came from, and who is calling,
  * it is told by the door in front of it.
  */
-import { type Context, Hono } from 'hono';
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { matchedRoutes } from 'hono/route';
@@ -21,15 +21,7 @@ export type AppParts = ChatParts & {
 export function createApp(parts: AppParts): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.use(noteResponse);
-  app.use(
-    cors({
-      origin: parts.allowedOrigins.includes('*') ? '*' : [...parts.allowedOrigins],
-      allowMethods: ['GET', 'POST', 'DELETE'],
-      allowHeaders: ['authorization', 'content-type', 'x-api-key'],
-      exposeHeaders: ['retry-after', 'x-cache', 'x-chat-id', 'x-request-id', 'x-should-retry'],
-      maxAge: 600,
-    }),
-  );
+  app.use(createCors(parts.allowedOrigins));
   app.use(methodNotAllowed({ app, onMethodNotAllowed: refuseMethod }));
 
   app.get('/health', (c) => c.json({ status: 'ok' }));
@@ -40,6 +32,18 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
   app.notFound((c) => fail(c, new GatewayError('not_found', 'There is nothing at this path.')));
   app.onError((error, c) => fail(c, error));
   return app;
+}
+
+/** Not on the Function URL, which writes these headers itself: a browser refuses to see them twice. */
+function createCors(origins: readonly string[]): MiddlewareHandler<AppEnv> {
+  const crossOrigin = cors({
+    origin: origins.includes('*') ? '*' : [...origins],
+    allowMethods: ['GET', 'POST', 'DELETE'],
+    allowHeaders: ['authorization', 'content-type', 'x-api-key'],
+    exposeHeaders: ['retry-after', 'x-cache', 'x-chat-id', 'x-request-id', 'x-should-retry'],
+    maxAge: 600,
+  });
+  return async (c, next) => (c.env.door === 'function-url' ? await next() : await crossOrigin(c, next));
 }
 
 async function noteResponse(c: Context<AppEnv>, next: () => Promise<void>) {

@@ -1,11 +1,16 @@
 /**
- * Who is calling, as API Gateway tells it. Nothing a caller can write is read here.
+ * Who is calling, as AWS tells it. Nothing a caller can write is read here.
  */
-import type { APIGatewayProxyEvent } from 'aws-lambda';
 import type { Caller } from '../chat/request.ts';
+import { type HttpEvent, isFunctionUrlEvent } from './lambda-event.ts';
 
-/** The caller of a REST request, or nothing when API Gateway vouches for nobody. */
-export function toRestCaller({ identity }: APIGatewayProxyEvent['requestContext']): Caller | undefined {
+/** Nobody, when API Gateway or the Function URL vouches for nobody. */
+export function toCaller(event: HttpEvent): Caller | undefined {
+  if (isFunctionUrlEvent(event)) {
+    const userArn = event.requestContext.authorizer?.iam?.userArn;
+    return userArn ? { tenant: toPrincipal(userArn), kind: 'iam', door: 'function-url' } : undefined;
+  }
+  const { identity } = event.requestContext;
   if (identity?.apiKeyId) return { tenant: identity.apiKeyId, kind: 'api-key', door: 'rest' };
   if (identity?.userArn) return { tenant: toPrincipal(identity.userArn), kind: 'iam', door: 'rest' };
   return undefined;

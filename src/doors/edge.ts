@@ -8,6 +8,7 @@ import type { RequestRecord } from './record.ts';
 
 /** What the door in front knows of a request and the request itself does not say. */
 export type Edge = {
+  readonly door: Caller['door'];
   /** Nobody, when the platform vouched for nobody. */
   readonly caller: Caller | undefined;
   /** When the answer must be over, in milliseconds since the epoch. */
@@ -22,5 +23,9 @@ export type AppEnv = { Bindings: Edge };
 /** @throws `unauthorized` */
 export function callerOf(c: Context<AppEnv>): Caller {
   if (c.env.caller) return c.env.caller;
-  throw new GatewayError('unauthorized', 'Send an API key as x-api-key or as Authorization: Bearer.');
+  const advice =
+    c.env.door === 'function-url'
+      ? 'Sign the request with AWS Signature Version 4 for the service lambda.'
+      : 'Send an API key as x-api-key or as Authorization: Bearer.';
+  throw new GatewayError('unauthorized', advice);
 }

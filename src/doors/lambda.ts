@@ -1,14 +1,15 @@
 /**
- * The HTTP doors on Lambda: an API Gateway event in, a streamed response out. It writes the prelude even when the body is empty,
+ * The HTTP doors on Lambda: an event of API Gateway or of a Function URL in, a streamed response out. It writes the prelude even when the body is empty,
  * waits for a slow reader, lets go when the reader is gone, and never writes an error as raw text nor lets one reach the
  * runtime: there it would end the process.
  */
-import type { APIGatewayProxyEvent, Context } from 'aws-lambda';
+import type { Context } from 'aws-lambda';
 import type { Clock } from '../chat/clock.ts';
-import { GatewayError, toGatewayError } from '../chat/errors.ts';
-import { toRestCaller } from './caller.ts';
+import { toGatewayError } from '../chat/errors.ts';
+import { toCaller } from './caller.ts';
 import type { Edge } from './edge.ts';
 import { toErrorResponse } from './envelope.ts';
+import { doorOf, type HttpEvent, methodOf, toRequest } from './lambda-event.ts';
 import { type Log, noteError, type RequestRecord } from './record.ts';
 
 /** What is left of the function's time when an answer must be over, so that its end can still be told. */
@@ -44,7 +45,7 @@ export type LambdaDoorParts = {
 };
 
 export type LambdaDoor = (
-  event: APIGatewayProxyEvent,
+  event: HttpEvent,
   responseStream: ResponseStream,
   context: Pick<Context, 'getRemainingTimeInMillis'>,
 ) => Promise<void>;
@@ -54,19 +55,21 @@ export function createLambdaDoor(prelude: Prelude, parts: () => LambdaDoorParts)
   return async function answerEvent(event, responseStream, context) {
     const { app, clock, log, newRequestId, stopping } = parts();
     const began = clock.now();
-    const record: RequestRecord = { request_id: newRequestId(), method: event.httpMethod };
+    const record: RequestRecord = { request_id: newRequestId(), method: methodOf(event) };
     const left = new AbortController();
     const leave = () => left.abort();
     responseStream.on('close', leave);
     responseStream.on('error', leave);
     try {
       const edge: Edge = {
-        caller: toRestCaller(event.requestContext),
+        door: doorOf(event),
+        caller: toCaller(event),
         deadline: began + context.getRemainingTimeInMillis() - CLOSING_MS,
         signal: AbortSignal.any([left.signal, stopping]),
         record,
       };
-      noteEdge(edge);
+      record.door = edge.door;
+      if (edge.caller) record.tenant = edge.caller.tenant;
       const response = await respond(app, event, edge);
       await send(response.body, prelude.from(responseStream, toMetadata(response)), left.signal, clock);
     } finally {
@@ -76,17 +79,7 @@ export function createLambdaDoor(prelude: Prelude, parts: () => LambdaDoorParts)
   };
 }
 
-function noteEdge({ caller, record }: Edge) {
-  if (!caller) return;
-  record.door = caller.door;
-  record.tenant = caller.tenant;
-}
-
-async function respond(
-  app: LambdaDoorParts['app'],
-  event: APIGatewayProxyEvent,
-  edge: Edge,
-): Promise<Response> {
+async function respond(app: LambdaDoorParts['app'], event: HttpEvent, edge: Edge): Promise<Response> {
   try {
     return await app.fetch(toRequest(event), edge);
   } catch (thrown) {
@@ -97,48 +90,6 @@ async function respond(
     return response;
   }
 }
-
-/**
- * The event as a standard request.
- *
- * @throws `method_not_allowed` for TRACE, CONNECT and what no `Request` can carry
- * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
- */
-export function toRequest(event: APIGatewayProxyEvent): Request {
-  const { httpMethod: method, path, body, isBase64Encoded } = event;
-  const query = new URLSearchParams(
-    Object.entries(event.multiValueQueryStringParameters ?? {}).flatMap(([name, values = []]) =>
-      values.map((value): [string, string] => [name, value]),
-    ),
-  );
-  // Only path and query are ever read; the host is what the caller wrote, and might not even be one.
-  const url = new URL('https://gateway.invalid');
-  url.pathname = path;
-  url.search = query.toString();
-  const hasBody = body !== null && method !== 'GET' && method !== 'HEAD';
-  try {
-    return new Request(url, {
-      method,
-      headers: toHeaders(event.multiValueHeaders ?? {}),
-      ...(hasBody && { body: Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8') }),
-    });
-  } catch (cause) {
-    throw new GatewayError('method_not_allowed', 'This method is not taken here.', { cause });
-  }
-}
-
-function toHeaders(multiValueHeaders: APIGatewayProxyEvent['multiValueHeaders']): Headers {
-  const headers = new Headers();
-  for (const [name, values = []] of Object.entries(multiValueHeaders)) {
-    for (const value of values) {
-      // A value that HTTP does not allow is one that no route could want.
-      if (isHeaderValue(value)) headers.append(name, value);
-    }
-  }
-  return headers;
-}
-
-const isHeaderValue = (value: string) => /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
 
 const toMetadata = ({ status, headers }: Response) => ({
   statusCode: status,

@@ -2,15 +2,16 @@
  * `GET /v1/models`, in the shape of OpenAI's list.
  */
 import type { Context } from 'hono';
+import { namesOnOffer, resolveModel } from '../chat/models.ts';
 import type { ChatParts } from './chat.ts';
 import type { AppEnv } from './edge.ts';
 
-/** The default model comes first; entries with a wildcard stand for models whose names are not known here. */
 export function listModels({ loadSettings }: Pick<ChatParts, 'loadSettings'>) {
   return async function models(c: Context<AppEnv>) {
-    const { defaultModel, allowedModels } = await loadSettings();
-    const ids = new Set([defaultModel, ...allowedModels.filter((id) => !id.includes('*'))]);
-    const data = [...ids].map((id) => ({ id, object: 'model', created: 0, owned_by: ownerOf(id) }));
+    const settings = await loadSettings();
+    const data = namesOnOffer(settings).map((id) => {
+      return { id, object: 'model', created: 0, owned_by: ownerOf(resolveModel(id, settings)) };
+    });
     return c.json({ object: 'list', data });
   };
 }

@@ -131,7 +131,7 @@ export function parseChat(body: unknown, caller: Caller, requestId: string): Par
       ...(maxTokens !== undefined && { maxTokens }),
       ...(temperature !== undefined && { temperature }),
       ...(top_p !== undefined && { topP: top_p }),
-      stopSequences: stop_sequences ?? [],
+      ...(stop_sequences !== undefined && { stopSequences: stop_sequences }),
     },
     tools: [],
     ...(chat_id !== undefined && { chatId: chat_id }),

@@ -2,6 +2,7 @@
  * What `npm start` was asked for, from its arguments and its environment, all problems at once.
  */
 import { parseArgs } from 'node:util';
+import { parseSettings } from '../chat/settings.ts';
 
 export const help = `npm start -- [options]
 
@@ -10,15 +11,19 @@ export const help = `npm start -- [options]
   --memory              keep nothing on disk
   --help                this text
 
-Variables: PORT (3000), AWS_PORT (4566), LOCAL_API_KEYS (tenant=key,…), DEFAULT_MODEL, ALLOWED_MODELS,
-AWS_ENDPOINT_URL_BEDROCK_RUNTIME (another server in the simulator's place).
+Variables: PORT (3000), FUNCTION_URL_PORT (3001), AWS_PORT (4566), LOCAL_API_KEYS (tenant=key,…), LOCAL_IAM_KEYS (access key id=secret,…),
+DEFAULT_MODEL, ALLOWED_MODELS, AWS_ENDPOINT_URL_BEDROCK_RUNTIME and AWS_ENDPOINT_URL_SSM (other servers in the place of those built in).
 `;
+
+/** What `ALLOWED_MODELS` is here unless set: the usual models, and the simulator's faults. */
+export const modelsOnThisMachine = [...parseSettings(new Map()).allowedModels, 'simulator.*'].join(',');
 
 export type Options = {
   readonly help: boolean;
   readonly memory: boolean;
   readonly bedrock: 'simulator' | 'aws' | 'endpoint';
   readonly port: number;
+  readonly functionUrlPort: number;
   readonly awsPort: number;
 };
 
@@ -32,6 +37,7 @@ export function parseOptions(args: readonly string[], env: Readonly<NodeJS.Proce
   const { bedrock = 'simulator', memory = false, help = false } = values;
   if (bedrock !== 'simulator' && bedrock !== 'aws') problems.push('--bedrock must be simulator or aws.');
   const port = readPort('PORT', env['PORT'], 3000, problems);
+  const functionUrlPort = readPort('FUNCTION_URL_PORT', env['FUNCTION_URL_PORT'], 3001, problems);
   const awsPort = readPort('AWS_PORT', env['AWS_PORT'], 4566, problems);
   if (problems.length > 0) throw new Error(problems.join('\n'));
   const isElsewhere = bedrock !== 'aws' && Boolean(env['AWS_ENDPOINT_URL_BEDROCK_RUNTIME']);
@@ -40,6 +46,7 @@ export function parseOptions(args: readonly string[], env: Readonly<NodeJS.Proce
     memory,
     bedrock: isElsewhere ? 'endpoint' : bedrock === 'aws' ? 'aws' : 'simulator',
     port,
+    functionUrlPort,
     awsPort,
   };
 }

@@ -31,7 +31,7 @@ export class ResponseStream extends Writable {
   readonly #reader: Reader;
 
   constructor(reader: Reader) {
-    super();
+    super({ highWaterMark: 16 * 1024 });
     this.#reader = reader;
   }
 
@@ -46,13 +46,18 @@ export class ResponseStream extends Writable {
     return super.write(chunk);
   }
 
-  override _write(chunk: Buffer, _encoding: string, taken: () => void) {
+  override _write(chunk: Buffer, _encoding: string, taken: (error?: Error) => void) {
     if (!this.#prelude) return this.#reader.write(chunk, taken);
     this.#prelude = Buffer.concat([this.#prelude, chunk]);
     const end = this.#prelude.indexOf(DELIMITER);
     if (end < 0 || end > MAX_PRELUDE_BYTES) return taken();
     const rest = this.#prelude.subarray(end + DELIMITER.length);
-    this.#reader.begin(JSON.parse(this.#prelude.toString('utf8', 0, end)));
+    try {
+      this.#reader.begin(JSON.parse(this.#prelude.toString('utf8', 0, end)));
+    } catch (error) {
+      // Thrown, it would leave the stream waiting for ever.
+      return taken(error instanceof Error ? error : new Error('The metadata cannot be read.'));
+    }
     this.#prelude = undefined;
     return rest.length > 0 ? this.#reader.write(rest, taken) : taken();
   }

@@ -33,6 +33,19 @@ converting('system, sampling and stop sequences go where Bedrock looks for them'
   assert.equal(input.inferenceConfig, { maxTokens: 9, temperature: 0.5, topP: 0.9, stopSequences: ['END'] });
 });
 
+converting('guardrail, service tier and fields for the model alone go where Bedrock looks for them', () => {
+  const input = toConverseInput(
+    chatRequest({
+      guardrail: { id: 'abc', version: '3' },
+      serviceTier: 'flex',
+      modelFields: { thinking: { type: 'disabled' } },
+    }),
+  );
+  assert.equal(input.guardrailConfig, { guardrailIdentifier: 'abc', guardrailVersion: '3' });
+  assert.equal(input.serviceTier, { type: 'flex' });
+  assert.equal(input.additionalModelRequestFields, { thinking: { type: 'disabled' } });
+});
+
 converting('neighbours of one role are joined, since Bedrock wants turns', () => {
   const assistant: Message = { role: 'assistant', content: [{ type: 'text', text: 'c' }] };
   assert.equal(messagesOf([user('a'), user('b'), assistant, user('d')]), [

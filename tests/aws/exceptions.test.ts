@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toModelError } from '../../src/aws/exceptions.ts';
 import { GatewayError } from '../../src/chat/errors.ts';
+import { FieldsRefused, plain, type Quirk } from '../../src/chat/quirks.ts';
 
 const thrown = (name: string, details: object = {}, message = 'secret arn:aws:iam::123456789012:role/x') =>
   Object.assign(new Error(message), { name, ...details });
@@ -94,6 +95,53 @@ mapping('no word of what was thrown is in what is told, and all of it is in the 
 mapping('a failure of our own passes as it is', () => {
   const own = new GatewayError('upstream_protocol_error', 'Ours.');
   assert.is(toModelError(own, true), own);
+});
+
+const validation = (message: string, hasBegun = false) =>
+  toModelError(thrown('ValidationException', status(400), message), hasBegun);
+
+mapping('a refusal that names fields says what to leave out, in all wordings that are known', () => {
+  const wordings: [string, Partial<Quirk>][] = [
+    [
+      'The model returned the following errors: `temperature` is deprecated for this model.',
+      { omit: ['temperature'] },
+    ],
+    ['The model returned the following errors: `top_p` is deprecated for this model.', { omit: ['top_p'] }],
+    [
+      "This model doesn't support the stopSequences field. Remove it and try again.",
+      { omit: ['stop_sequences'] },
+    ],
+    ['This model doesn’t support the topP field. Remove topP and try again.', { omit: ['top_p'] }],
+    [
+      'Malformed input request: extraneous key [stop_sequences] is not permitted',
+      { omit: ['stop_sequences'] },
+    ],
+    ['The service tier is not supported for this model.', { omit: ['service_tier'] }],
+    ['temperature and top_p are deprecated', { omit: ['temperature', 'top_p'] }],
+    [
+      '`temperature` and `top_p` cannot both be specified for this model. Please use only one.',
+      { oneOf: ['temperature', 'top_p'] },
+    ],
+  ];
+  for (const [message, quirk] of wordings) {
+    const error = validation(message);
+    assert.instance(error, FieldsRefused, message);
+    assert.equal(error instanceof FieldsRefused && error.quirk, { ...plain, ...quirk }, message);
+    assert.is(error.code, 'upstream_rejected');
+    assert.not.match(error.message, 'temperature');
+  }
+});
+
+mapping('a value out of range, another field or a late refusal is nothing to leave out', () => {
+  for (const message of [
+    'temperature must be less than or equal to 1',
+    'This model doesn’t support the system field.',
+    'temperatures are not supported',
+    'stop_sequences takes only one item',
+  ]) {
+    assert.not.instance(validation(message), FieldsRefused, message);
+  }
+  assert.not.instance(validation('`temperature` is deprecated', true), FieldsRefused);
 });
 
 mapping.run();

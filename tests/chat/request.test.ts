@@ -1,9 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createRequest } from '../../src/chat/request.ts';
-import { defaultSettings } from '../../src/chat/settings.ts';
 import { failureOf } from '../helpers/rejects.ts';
-import { question } from '../helpers/requests.ts';
+import { defaultSettings, question } from '../helpers/requests.ts';
 
 const settings = { ...defaultSettings, maxTokensLimit: 1000, defaultMaxTokens: 4096 };
 
@@ -39,6 +38,57 @@ creating('a model outside the allow-list is model_not_found', async () => {
   );
   assert.is(error.code, 'model_not_found');
   assert.is(error.param, 'model');
+});
+
+creating('the operator’s system prompt comes before the caller’s', () => {
+  const asked = { ...question, system: ['Be brief.'] };
+  assert.equal(createRequest(asked, { ...settings, systemPrompt: 'Be kind.' }).system, [
+    'Be kind.',
+    'Be brief.',
+  ]);
+  assert.equal(createRequest(asked, settings).system, ['Be brief.']);
+});
+
+creating('default sampling and stop sequences step back for what the caller chose', () => {
+  const tuned = { ...settings, defaultTemperature: 0.3, defaultTopP: 0.9, defaultStopSequences: ['END'] };
+  const inferenceOf = (inference: object) => createRequest({ ...question, inference }, tuned).inference;
+  assert.equal(inferenceOf({}), { maxTokens: 1000, temperature: 0.3, topP: 0.9, stopSequences: ['END'] });
+  assert.equal(inferenceOf({ temperature: 0, stopSequences: [] }), {
+    maxTokens: 1000,
+    temperature: 0,
+    stopSequences: [],
+  });
+});
+
+creating('an alias is answered by its model, also as the default', () => {
+  const aliased = {
+    ...settings,
+    defaultModel: 'main',
+    modelAliases: new Map([
+      ['main', 'openai.gpt-oss-120b-1:0'],
+      ['closed', 'z.outside'],
+    ]),
+  };
+  assert.is(createRequest(question, aliased).model, 'openai.gpt-oss-120b-1:0');
+  assert.throws(() => createRequest({ ...question, model: 'closed' }, aliased), /does not offer/);
+});
+
+creating('fallbacks are other models that are on offer', () => {
+  const fallbackModels = ['openai.gpt-oss-120b-1:0', 'global.amazon.nova-2-lite-v1:0', 'z.outside', 'sonnet'];
+  const modelAliases = new Map([['sonnet', 'global.anthropic.claude-sonnet-4-6']]);
+  assert.equal(createRequest(question, { ...settings, fallbackModels, modelAliases }).fallbackModels, [
+    'openai.gpt-oss-120b-1:0',
+    'global.anthropic.claude-sonnet-4-6',
+  ]);
+});
+
+creating('guardrail and service tier are the operator’s', () => {
+  const guarded = { ...settings, guardrailId: 'abc', guardrailVersion: '3', serviceTier: 'flex' as const };
+  const { guardrail, serviceTier } = createRequest(question, guarded);
+  assert.equal(guardrail, { id: 'abc', version: '3' });
+  assert.is(serviceTier, 'flex');
+  assert.not.ok('guardrail' in createRequest(question, settings));
+  assert.not.ok('serviceTier' in createRequest(question, settings));
 });
 
 creating('a conversation that nobody keeps is not_found', async () => {

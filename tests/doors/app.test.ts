@@ -239,6 +239,7 @@ models('lists the default first and leaves out wildcards', async () => {
   const { send } = buildApp(modelThat(), {
     defaultModel: 'b.two',
     allowedModels: ['global.a.one', 'b.two', 'c.*'],
+    modelCeiling: ['*'],
   });
   assert.equal(await bodyOf(await send('/v1/models')), {
     object: 'list',

@@ -1,26 +1,14 @@
 import { EventEmitter } from 'node:events';
-import type { APIGatewayProxyEvent } from 'aws-lambda';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GatewayError } from '../../src/chat/errors.ts';
 import type { Edge } from '../../src/doors/edge.ts';
-import { createLambdaDoor, type Prelude, type ResponseStream, toRequest } from '../../src/doors/lambda.ts';
+import { createLambdaDoor, type Prelude, type ResponseStream } from '../../src/doors/lambda.ts';
+import type { HttpEvent } from '../../src/doors/lambda-event.ts';
 import type { RequestRecord } from '../../src/doors/record.ts';
 import { buildApp, modelThat, say, silent } from '../helpers/app.ts';
+import { functionUrlEvent, restEvent } from '../helpers/lambda-events.ts';
 import { createManualClock, settle } from '../helpers/manual-clock.ts';
-
-function apiEvent(changes: Partial<APIGatewayProxyEvent> = {}, identity: object = { apiKeyId: 'alice' }) {
-  return {
-    httpMethod: 'POST',
-    path: '/v1/chat',
-    multiValueHeaders: { 'Content-Type': ['application/json'] },
-    multiValueQueryStringParameters: null,
-    body: '{"prompt":"Hi"}',
-    isBase64Encoded: false,
-    requestContext: { domainName: 'gateway.test', identity },
-    ...changes,
-  } as APIGatewayProxyEvent;
-}
 
 /** What the runtime gives a streaming function: no `Writable`, and the prelude leaves with the first write only. */
 function fakeStream({ isFull = false } = {}) {
@@ -66,7 +54,7 @@ function buildDoor(fetch: Fetch, fake = fakeStream()) {
     newRequestId: () => 'made-up',
     stopping: stopping.signal,
   }));
-  const invoke = (event: APIGatewayProxyEvent = apiEvent(), remainingMs = 900_000) =>
+  const invoke = (event: HttpEvent = restEvent(), remainingMs = 900_000) =>
     door(event, fake.stream, { getRemainingTimeInMillis: () => remainingMs });
   return { ...fake, clock, records, stopping, invoke };
 }
@@ -110,35 +98,32 @@ answering(
       seenEdge = edge;
       return new Response('');
     });
-    await invoke(apiEvent(), 60_000);
+    await invoke(restEvent(), 60_000);
     assert.equal(seenEdge?.caller, { tenant: 'alice', kind: 'api-key', door: 'rest' });
     assert.is(seenEdge?.deadline, clock.now() + 55_000);
     assert.is(seenEdge?.signal.aborted, false);
   },
 );
 
-answering('a role is the same caller in every session, and nobody is nobody', async () => {
-  const callers: unknown[] = [];
-  const invoke = (event: APIGatewayProxyEvent) =>
-    buildDoor((_request, { caller }) => {
-      callers.push(caller);
-      return new Response('');
-    }).invoke(event);
-  const role = 'arn:aws:sts::123456789012:assumed-role/Reader';
-  await invoke(apiEvent({}, { userArn: `${role}/session-1` }));
-  await invoke(apiEvent({}, { userArn: 'arn:aws:iam::123456789012:user/bob' }));
-  await invoke(apiEvent({ multiValueHeaders: { 'x-tenant': ['alice'], 'x-api-key': ['k'] } }, {}));
-  assert.equal(callers, [
-    { tenant: role, kind: 'iam', door: 'rest' },
-    { tenant: 'arn:aws:iam::123456789012:user/bob', kind: 'iam', door: 'rest' },
-    undefined,
-  ]);
+answering('a Function URL’s event is its own door, with its own caller', async () => {
+  let seenEdge: Edge | undefined;
+  const { invoke, records } = buildDoor((_request, edge) => {
+    seenEdge = edge;
+    return new Response('');
+  });
+  await invoke(functionUrlEvent());
+  const tenant = 'arn:aws:iam::123456789012:user/bob';
+  assert.is(seenEdge?.door, 'function-url');
+  assert.equal(seenEdge?.caller, { tenant, kind: 'iam', door: 'function-url' });
+  assert.is(records[0]?.door, 'function-url');
+  assert.is(records[0]?.tenant, tenant);
+  assert.is(records[0]?.method, 'POST');
 });
 
 answering('a method that no request can carry is 405 in the envelope', async () => {
   for (const httpMethod of ['TRACE', 'CONNECT', 'bad method']) {
     const { invoke, seen } = buildDoor(() => new Response('unreachable'));
-    await invoke(apiEvent({ httpMethod }));
+    await invoke(restEvent({ httpMethod }));
     assert.is(seen.prelude?.statusCode, 405);
     assert.is(JSON.parse(seen.sent.join('')).error.code, 'method_not_allowed');
     assert.is(seen.prelude?.headers['x-request-id'], 'made-up');
@@ -228,7 +213,7 @@ pacing('a reader who leaves while the model is silent calls it off', async () =>
     await new Promise(() => {});
   });
   const { invoke, emitter, records } = buildDoor((request, edge) => app.fetch(request, edge));
-  const over = invoke(apiEvent({ body: '{"prompt":"Hi","stream":true}' }));
+  const over = invoke(restEvent({ body: '{"prompt":"Hi","stream":true}' }));
   await settle();
   emitter.emit('close');
   await over;
@@ -245,7 +230,7 @@ pacing('a reader who leaves before the first event calls the model off too', asy
   for (const stream of [true, false]) {
     aborted = false;
     const { invoke, emitter } = buildDoor((request, edge) => app.fetch(request, edge));
-    const over = invoke(apiEvent({ body: JSON.stringify({ prompt: 'Hi', stream }) }));
+    const over = invoke(restEvent({ body: JSON.stringify({ prompt: 'Hi', stream }) }));
     await settle();
     emitter.emit('close');
     await over;
@@ -259,7 +244,7 @@ pacing('a gateway that stops ends running answers with its reason', async () => 
     await new Promise(() => {});
   });
   const { invoke, stopping, seen } = buildDoor((request, edge) => app.fetch(request, edge));
-  const over = invoke(apiEvent({ body: '{"prompt":"Hi","stream":true}' }));
+  const over = invoke(restEvent({ body: '{"prompt":"Hi","stream":true}' }));
   await settle();
   stopping.abort(new GatewayError('overloaded', 'The gateway is stopping.'));
   await over;
@@ -272,7 +257,7 @@ pacing('an answer ends 5 seconds before the function would', async () => {
     await new Promise(() => {});
   });
   const { invoke, seen } = buildDoor((request, edge) => app.fetch(request, edge));
-  const over = invoke(apiEvent({ body: '{"prompt":"Hi","stream":true}' }), 20_000);
+  const over = invoke(restEvent({ body: '{"prompt":"Hi","stream":true}' }), 20_000);
   await settle();
   await appClock.advance(15_000);
   await over;
@@ -283,36 +268,37 @@ pacing.run();
 
 // ---
 
-const translating = suite('toRequest');
+const joining = suite('the door and the app');
 
-translating('path, query, headers and body come through', async () => {
-  const request = toRequest(
-    apiEvent({
-      path: '/v1/models/a:b%2Fc',
-      multiValueQueryStringParameters: { q: ['a b', '&'], empty: [''] },
-      multiValueHeaders: { 'Content-Type': ['application/json'], 'X-Many': ['1', '2'], 'X-Odd': ['snow ☃'] },
-      body: Buffer.from('{"prompt":"é"}').toString('base64'),
-      isBase64Encoded: true,
-    }),
-  );
-  const url = new URL(request.url);
-  assert.is(url.pathname, '/v1/models/a:b%2Fc');
-  assert.equal(url.searchParams.getAll('q'), ['a b', '&']);
-  assert.is(request.headers.get('x-many'), '1, 2');
-  assert.is(request.headers.get('x-odd'), null);
-  assert.equal(await request.json(), { prompt: 'é' });
-});
-
-translating('a GET may bring a body and loses it', async () => {
-  const request = toRequest(apiEvent({ httpMethod: 'GET', body: 'x' }));
-  assert.is(request.body, null);
-});
-
-translating('a request through the whole app is answered', async () => {
+joining('a request through the whole app is answered', async () => {
   const { app } = buildApp(modelThat(...say('A cage.')));
   const { invoke, seen } = buildDoor((request, edge) => app.fetch(request, edge));
   await invoke();
   assert.is(JSON.parse(seen.sent.join('')).completion, 'A cage.');
 });
 
-translating.run();
+joining('a Function URL’s event without an identity is 401, before anything is read', async () => {
+  const { app, asked } = buildApp(modelThat(...say('A cage.')));
+  const { invoke, seen } = buildDoor((request, edge) => app.fetch(request, edge));
+  await invoke(functionUrlEvent({ body: '{' }, null));
+  assert.is(seen.prelude?.statusCode, 401);
+  assert.match(JSON.parse(seen.sent.join('')).error.message, 'Signature Version 4');
+  assert.is(asked.length, 0);
+});
+
+joining('CORS headers are the app’s on the REST door and the platform’s on the Function URL', async () => {
+  const origin = 'https://page.test';
+  const { app } = buildApp(modelThat(...say('A cage.')), {}, [origin]);
+  const allowedOrigin = async (event: HttpEvent) => {
+    const { invoke, seen } = buildDoor((request, edge) => app.fetch(request, edge));
+    await invoke(event);
+    assert.is(seen.prelude?.statusCode, 200);
+    return seen.prelude?.headers['access-control-allow-origin'];
+  };
+  const type = 'application/json';
+  const multiValueHeaders = { 'content-type': [type], origin: [origin] };
+  assert.is(await allowedOrigin(restEvent({ multiValueHeaders })), origin);
+  assert.is(await allowedOrigin(functionUrlEvent({ headers: { 'content-type': type, origin } })), undefined);
+});
+
+joining.run();

@@ -17,7 +17,7 @@ parsing('a prompt is all that is needed', () => {
       caller,
       system: [],
       messages: [{ role: 'user', content: [{ type: 'text', text: 'Hi' }] }],
-      inference: { stopSequences: [] },
+      inference: {},
       tools: [],
       cache: 'use',
       store: true,

@@ -2,12 +2,13 @@
 import { createAsk, type Model } from '../../src/chat/ask.ts';
 import type { ModelEvent } from '../../src/chat/events.ts';
 import type { Caller } from '../../src/chat/request.ts';
-import { defaultSettings, type Settings } from '../../src/chat/settings.ts';
+import type { Settings } from '../../src/chat/settings.ts';
 import { createApp } from '../../src/doors/app.ts';
 import type { Edge } from '../../src/doors/edge.ts';
 import type { Envelope } from '../../src/doors/envelope.ts';
 import type { RequestRecord } from '../../src/doors/record.ts';
 import { createManualClock } from './manual-clock.ts';
+import { defaultSettings } from './requests.ts';
 
 export const alice: Caller = { tenant: 'alice', kind: 'api-key', door: 'rest' };
 export const usage = { inputTokens: 5, outputTokens: 2, cacheReadTokens: 0, cacheWriteTokens: 0 };
@@ -37,7 +38,7 @@ export const bodyOf = async (response: Response) =>
 
 export function buildApp(
   model: Model,
-  settings: Partial<Settings> = {},
+  settings: Partial<Settings> | (() => Promise<Settings>) = {},
   allowedOrigins: readonly string[] = [],
 ) {
   const clock = createManualClock();
@@ -51,11 +52,18 @@ export function buildApp(
         return model(request, signal);
       },
     }),
-    loadSettings: async () => ({ ...defaultSettings, ...settings }),
+    loadSettings:
+      typeof settings === 'function' ? settings : async () => ({ ...defaultSettings, ...settings }),
     clock,
     allowedOrigins,
   });
-  const edge: Edge = { caller: alice, deadline: clock.now() + 895_000, signal: left.signal, record };
+  const edge: Edge = {
+    door: 'rest',
+    caller: alice,
+    deadline: clock.now() + 895_000,
+    signal: left.signal,
+    record,
+  };
   const send = async (path: string, init: RequestInit = {}, changes: Partial<Edge> = {}): Promise<Response> =>
     await app.fetch(new Request(`https://gateway.test${path}`, init), { ...edge, ...changes });
   const chat = (body: unknown, headers: Record<string, string> = {}, changes: Partial<Edge> = {}) =>

@@ -5,25 +5,36 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { until } from './gateway.ts';
 
 export const KEY = 'canary-key-0123456789';
+export const ACCESS_KEY = { accessKeyId: 'AKIATEST', secretAccessKey: 'canary-secret-0123456789' };
 
 export type Running = {
   readonly process: ChildProcess;
   readonly url: string;
+  readonly functionUrl: string;
   readonly curl: string;
   readonly output: () => string;
 };
 
 export async function start(env: Record<string, string> = {}): Promise<Running> {
   const process_ = spawn(process.execPath, ['src/local/start.ts', '--memory'], {
-    env: { PATH: process.env['PATH'], PORT: '0', AWS_PORT: '0', LOCAL_API_KEYS: `alice=${KEY}`, ...env },
+    env: {
+      PATH: process.env['PATH'],
+      PORT: '0',
+      FUNCTION_URL_PORT: '0',
+      AWS_PORT: '0',
+      LOCAL_API_KEYS: `alice=${KEY}`,
+      LOCAL_IAM_KEYS: `${ACCESS_KEY.accessKeyId}=${ACCESS_KEY.secretAccessKey}`,
+      ...env,
+    },
   });
   let output = '';
   process_.stdout.on('data', (text) => (output += text));
   process_.stderr.on('data', (text) => (output += text));
   await until(() => output.includes('Ctrl-C stops') || process_.exitCode !== null);
   const url = /REST +(\S+)/.exec(output)?.[1] ?? '';
+  const functionUrl = /Function URL +([^,\s]+)/.exec(output)?.[1] ?? '';
   const curl = /^ *(curl .*)$/m.exec(output)?.[1] ?? '';
-  return { process: process_, url, curl, output: () => output };
+  return { process: process_, url, functionUrl, curl, output: () => output };
 }
 
 export const exited = ({ process: child }: Running) =>

@@ -1,6 +1,8 @@
 /** Requests that tests send. */
 import { type ChatRequest, createRequest, type Question } from '../../src/chat/request.ts';
-import { defaultSettings } from '../../src/chat/settings.ts';
+import { parseSettings } from '../../src/chat/settings.ts';
+
+export const defaultSettings = parseSettings(new Map());
 
 export const question: Question = {
   requestId: 'request-1',

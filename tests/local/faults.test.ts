@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ErrorCode, errorKinds } from '../../src/chat/errors.ts';
+import type { Settings } from '../../src/chat/settings.ts';
 import { faults } from '../../src/local/bedrock/faults.ts';
 import { type Gateway, readSse, startGateway, until } from '../helpers/gateway.ts';
 
@@ -21,7 +22,6 @@ const early: Partial<Record<Fault, ErrorCode>> = {
   'expired-token': 'upstream_access_denied',
   'input-too-long': 'context_length_exceeded',
   rejected: 'upstream_rejected',
-  'refuses-temperature': 'upstream_rejected',
   'model-error': 'upstream_error',
   'model-not-ready': 'upstream_unavailable',
 };
@@ -56,7 +56,11 @@ const stalled: Partial<Record<Fault, ErrorCode>> = {
 const whole: Partial<Record<Fault, { stop_reason: string; isUsageKnown: boolean }>> = {
   'flaky-throttled': { stop_reason: 'end_turn', isUsageKnown: true },
   'unknown-event': { stop_reason: 'end_turn', isUsageKnown: true },
+  'refuses-temperature': { stop_reason: 'end_turn', isUsageKnown: true },
   'refuses-top-p': { stop_reason: 'end_turn', isUsageKnown: true },
+  'refuses-stop-sequences': { stop_reason: 'end_turn', isUsageKnown: true },
+  'refuses-both': { stop_reason: 'end_turn', isUsageKnown: true },
+  'refuses-service-tier': { stop_reason: 'end_turn', isUsageKnown: true },
   'stops-at-max-tokens': { stop_reason: 'max_tokens', isUsageKnown: true },
   'guardrail-intervened': { stop_reason: 'guardrail_intervened', isUsageKnown: true },
   'content-filtered': { stop_reason: 'content_filtered', isUsageKnown: true },
@@ -218,6 +222,72 @@ matrix('a function that runs out of time ends the answer before Lambda ends the 
 );
 
 matrix.run();
+
+// ---
+
+const healing = suite('a model that refuses a field');
+
+/** What makes each field be sent. */
+const refusable: Partial<Record<Fault, { settings?: Partial<Settings>; parameters?: object }>> = {
+  'refuses-temperature': {},
+  'refuses-top-p': { parameters: { top_p: 0.5 } },
+  'refuses-stop-sequences': { settings: { defaultStopSequences: ['END'] } },
+  'refuses-both': { parameters: { temperature: 0.5, top_p: 0.5 } },
+  'refuses-service-tier': { settings: { serviceTier: 'flex' } },
+};
+
+healing('every such fault of the simulator stands in the table', () => {
+  assert.equal(
+    Object.keys(refusable),
+    Object.keys(faults).filter((fault) => fault.startsWith('refuses-')),
+  );
+});
+
+for (const [fault, { settings = {}, parameters = {} }] of Object.entries(refusable)) {
+  healing(`${fault}: is asked once more without it, and from then on never with it`, () =>
+    withGateway({ settings }, async (gateway) => {
+      const model = `simulator.${fault}`;
+      const ask = async () => {
+        const response = await gateway.chat({ prompt: `ECHO ${ECHO}`, model, parameters });
+        return ((await response.json()) as { completion: string }).completion;
+      };
+      assert.is(await ask(), ECHO);
+      assert.is(gateway.ledger.opened, 2);
+      assert.is(await ask(), ECHO);
+      assert.is(gateway.ledger.opened, 3);
+    }),
+  );
+}
+
+healing.run();
+
+// ---
+
+const busy = suite('a model without room');
+
+busy('is stood in for by a fallback, which the answer names', () =>
+  withGateway(
+    { settings: { fallbackModels: ['simulator.unavailable', 'simulator.none'] } },
+    async (gateway) => {
+      const response = await gateway.chat({ prompt: 'ECHO Hi', model: 'simulator.throttled', stream: true });
+      const events = await readSse(response);
+      assert.is(events[0]?.data['model'], 'simulator.none');
+      assert.is(events.at(-1)?.name, 'done');
+      assert.is(gateway.records[0]?.model, 'simulator.none');
+      assert.is(gateway.ledger.opened, 3 + 3 + 1);
+    },
+  ),
+);
+
+busy('is not stood in for once it has begun', () =>
+  withGateway({ settings: { fallbackModels: ['simulator.none'] } }, async (gateway) => {
+    const { last } = await askForStream(gateway, 'throttled-mid-stream');
+    assert.is(last.code, 'upstream_throttled');
+    assert.is(gateway.ledger.opened, 1);
+  }),
+);
+
+busy.run();
 
 // ---
 

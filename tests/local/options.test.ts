@@ -10,6 +10,7 @@ parsing('nothing asked for is the simulator on the usual ports', () => {
     memory: false,
     bedrock: 'simulator',
     port: 3000,
+    functionUrlPort: 3001,
     awsPort: 4566,
   });
 });
@@ -25,13 +26,14 @@ parsing(
 
 parsing('every problem is told at once, with its name and what is allowed', () => {
   try {
-    parseOptions(['--bedrock', 'openai'], { PORT: '70000', AWS_PORT: 'x' });
+    parseOptions(['--bedrock', 'openai'], { PORT: '70000', FUNCTION_URL_PORT: '-1', AWS_PORT: 'x' });
     assert.unreachable();
   } catch (error) {
     assert.ok(error instanceof Error);
     assert.equal(error.message.split('\n'), [
       '--bedrock must be simulator or aws.',
       'PORT must be a whole number from 0 to 65535.',
+      'FUNCTION_URL_PORT must be a whole number from 0 to 65535.',
       'AWS_PORT must be a whole number from 0 to 65535.',
     ]);
   }

@@ -2,11 +2,14 @@
  * The ways in which a fault can spoil a reply: refuse the request, replace the answer, or disturb its event stream.
  * Each function here makes one row for the table in `faults.ts`.
  */
+
 import { event, type Payload, type Reply, refusal, ServiceException, type Step } from './replies.ts';
+import type { ConverseRequest } from './request.ts';
 
 /** What a fault may know about the request. */
 export type Occasion = {
-  readonly inference: { readonly temperature?: number | undefined; readonly topP?: number | undefined };
+  readonly inference: NonNullable<ConverseRequest['inferenceConfig']>;
+  readonly serviceTier?: ConverseRequest['serviceTier'];
   /** Whether this very request was refused just before; asking is what notes it down. */
   readonly isRetry: () => boolean;
 };

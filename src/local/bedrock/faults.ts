@@ -129,6 +129,32 @@ export const faults = {
     [400, 'ValidationException', modelErrors('`top_p` is deprecated for this model.')],
     ({ inference }) => inference.topP !== undefined,
   ),
+  'refuses-stop-sequences': refuseWhen(
+    'F15',
+    'if there are stopSequences',
+    [
+      400,
+      'ValidationException',
+      "This model doesn't support the stopSequences field. Remove stopSequences and try again.",
+    ],
+    ({ inference }) => Boolean(inference.stopSequences?.length),
+  ),
+  'refuses-both': refuseWhen(
+    'F15',
+    'if there are a temperature and a topP',
+    [
+      400,
+      'ValidationException',
+      modelErrors('`temperature` and `top_p` cannot both be specified for this model. Please use only one.'),
+    ],
+    ({ inference }) => inference.temperature !== undefined && inference.topP !== undefined,
+  ),
+  'refuses-service-tier': refuseWhen(
+    'F15',
+    'if there is a serviceTier',
+    [400, 'ValidationException', 'The service tier is not supported for this model.'],
+    ({ serviceTier }) => serviceTier !== undefined,
+  ),
   'model-error': refuse('F16', 424, 'ModelErrorException', UNEXPECTED),
   'model-not-ready': refuse('F16', 429, 'ModelNotReadyException', NOT_READY),
   'stops-at-max-tokens': stopWith('F18', 'max_tokens'),

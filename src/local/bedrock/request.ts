@@ -30,6 +30,7 @@ const converseRequest = z.object({
       toolChoice: z.object({ tool: z.object({ name: z.string() }).optional() }).optional(),
     })
     .optional(),
+  serviceTier: z.object({ type: z.string() }).optional(),
   outputConfig: z.object({ textFormat: textFormat.optional() }).optional(),
   additionalModelRequestFields: z.object({ thinking: z.object({ type: z.string() }).optional() }).optional(),
 });

@@ -117,7 +117,8 @@ function toReply(request: IncomingMessage, body: string, refusedOnce: Set<string
     const fault = chooseFault(modelId, headers['x-simulator-fault']);
     if (!fault || (fault.stage === 'stream' && !converse)) return answer();
     const isRetry = () => toggle(refusedOnce, createHash('sha256').update(url).update(body).digest('hex'));
-    return fault.spoil(answer, { inference: converse?.inferenceConfig ?? {}, isRetry });
+    const { inferenceConfig: inference = {}, serviceTier } = converse ?? {};
+    return fault.spoil(answer, { inference, serviceTier, isRetry });
   } catch (error) {
     if (error instanceof ServiceException) return refusal(error);
     return refusal(new ServiceException(500, 'InternalServerException', `The simulator failed: ${error}`));

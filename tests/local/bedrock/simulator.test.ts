@@ -351,6 +351,9 @@ const seen: Readonly<Record<keyof typeof faults, Seen>> = {
   'rejected-mid-stream': broken('ValidationException'),
   'refuses-temperature': refused(400, 'ValidationException'),
   'refuses-top-p': refused(400, 'ValidationException'),
+  'refuses-stop-sequences': whole(),
+  'refuses-both': refused(400, 'ValidationException'),
+  'refuses-service-tier': whole(),
   'model-error': refused(424, 'ModelErrorException'),
   'model-not-ready': refused(429, 'ModelNotReadyException'),
   'stops-at-max-tokens': whole('max_tokens'),
@@ -439,11 +442,14 @@ failing('flaky-throttled refuses every other attempt of one request, and knows r
 
 failing('a refused field is named, and without it the request is answered', async () => {
   await using bedrock = await build();
-  for (const [fault, field, inferenceConfig] of [
-    ['refuses-temperature', '`temperature` is deprecated', { temperature: 1 }],
-    ['refuses-top-p', '`top_p` is deprecated', { topP: 1 }],
+  for (const [fault, field, input] of [
+    ['refuses-temperature', '`temperature` is deprecated', { inferenceConfig: { temperature: 1 } }],
+    ['refuses-top-p', '`top_p` is deprecated', { inferenceConfig: { topP: 1 } }],
+    ['refuses-stop-sequences', 'the stopSequences field', { inferenceConfig: { stopSequences: ['END'] } }],
+    ['refuses-both', 'cannot both be specified', { inferenceConfig: { temperature: 1, topP: 1 } }],
+    ['refuses-service-tier', 'service tier is not supported', { serviceTier: { type: 'flex' } }],
   ] as const) {
-    const { failure } = await ask(bedrock, `simulator.${fault}`, 'ECHO Hi', { inferenceConfig });
+    const { failure } = await ask(bedrock, `simulator.${fault}`, 'ECHO Hi', input as object);
     assert.match(failure?.message ?? '', field);
     assert.is((await ask(bedrock, `simulator.${fault}`, 'ECHO Hi')).text, 'Hi');
   }

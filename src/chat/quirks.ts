@@ -1,0 +1,106 @@
+/**
+ * What single models want otherwise than the rest: fields they refuse, and fields they need. Some is known beforehand, some an
+ * operator adds, and some Bedrock says when it refuses a request.
+ */
+import { GatewayError } from './errors.ts';
+import { fits } from './models.ts';
+import type { ChatRequest, Json } from './request.ts';
+
+/** Fields that an answer can do without, as callers write them. */
+export const dispensableFields = ['temperature', 'top_p', 'stop_sequences', 'service_tier'] as const;
+export type DispensableField = (typeof dispensableFields)[number];
+
+/** How to change a request for a model. */
+export type Quirk = {
+  /** Fields to leave out. */
+  readonly omit: readonly DispensableField[];
+  /** Fields of which only the first that is there may be sent. */
+  readonly oneOf: readonly DispensableField[];
+  /** What Bedrock hands to the model unread: `additionalModelRequestFields`. */
+  readonly add: Readonly<Record<string, Json>>;
+};
+
+/** A quirk, and the pattern of the models that have it. Of several that fit a model, the first decides. */
+export type QuirkRule = { readonly models: string; readonly quirk: Quirk };
+
+export const plain: Quirk = { omit: [], oneOf: [], add: {} };
+
+const withoutSampling: Quirk = { ...plain, omit: ['temperature', 'top_p'] };
+const oneSampling: Quirk = { ...plain, oneOf: ['temperature', 'top_p'] };
+
+const rulesFor = (quirk: Quirk, ...names: string[]): QuirkRule[] =>
+  names.map((name) => ({ models: `*anthropic.claude-${name}*`, quirk }));
+
+/**
+ * What is known of models that Bedrock offers.
+ * @see https://docs.aws.amazon.com/bedrock/latest/userguide/model-card-anthropic-claude-opus-4-7.html
+ * @see https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html
+ */
+export const lore: readonly QuirkRule[] = [
+  ...rulesFor(
+    withoutSampling,
+    'opus-4-7',
+    'opus-4-8',
+    'opus-5',
+    'sonnet-5',
+    'haiku-5',
+    'fable-5',
+    'mythos-5',
+  ),
+  ...rulesFor(oneSampling, 'opus-4-1', 'opus-4-5', 'opus-4-6', 'sonnet-4-5', 'sonnet-4-6', 'haiku-4-5'),
+];
+
+export const findQuirk = (rules: readonly QuirkRule[], model: string): Quirk =>
+  rules.find(({ models }) => fits(models, model))?.quirk ?? plain;
+
+/** The request as a model with this quirk wants it. */
+export function applyQuirk(request: ChatRequest, { omit, oneOf, add }: Quirk): ChatRequest {
+  const [, ...others] = oneOf.filter((field) => hasField(request, field));
+  const trimmed = [...omit, ...others].reduce((rest, field) => fields[field].without(rest), request);
+  return { ...trimmed, modelFields: { ...request.modelFields, ...add } };
+}
+
+/** Both quirks at once. */
+export const mergeQuirks = (one: Quirk, other: Quirk): Quirk => ({
+  omit: [...new Set([...one.omit, ...other.omit])],
+  oneOf: [...new Set([...one.oneOf, ...other.oneOf])],
+  add: { ...one.add, ...other.add },
+});
+
+export const hasField = (request: ChatRequest, field: DispensableField): boolean =>
+  fields[field].isIn(request);
+
+type FieldOf = {
+  readonly isIn: (request: ChatRequest) => boolean;
+  readonly without: (request: ChatRequest) => ChatRequest;
+};
+
+const fields: Readonly<Record<DispensableField, FieldOf>> = {
+  temperature: {
+    isIn: ({ inference }) => inference.temperature !== undefined,
+    without: ({ inference: { temperature: _, ...inference }, ...request }) => ({ ...request, inference }),
+  },
+  top_p: {
+    isIn: ({ inference }) => inference.topP !== undefined,
+    without: ({ inference: { topP: _, ...inference }, ...request }) => ({ ...request, inference }),
+  },
+  stop_sequences: {
+    isIn: ({ inference }) => inference.stopSequences.length > 0,
+    without: (request) => ({ ...request, inference: { ...request.inference, stopSequences: [] } }),
+  },
+  service_tier: {
+    isIn: ({ serviceTier }) => serviceTier !== undefined,
+    without: ({ serviceTier: _, ...request }) => request,
+  },
+};
+
+/** Bedrock refused a request because of fields that it named. */
+export class FieldsRefused extends GatewayError {
+  /** What to change so that it would not. */
+  readonly quirk: Quirk;
+
+  constructor(message: string, quirk: Quirk, cause: unknown) {
+    super('upstream_rejected', message, { cause });
+    this.quirk = quirk;
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * The HTTP server of the laptop's doors. It does what AWS's front ends do before an API is asked: it keeps time, counts bytes, sheds
+ * what is too much, and gives every request exactly one reply. Who is let in, and what the function is told, its `admit` decides.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { GatewayError } from '../chat/errors.ts';
+import { Exchange, type Invocation, type Load, overloaded, refuseSocket } from './exchange.ts';
+
+const MEGABYTE = 1024 * 1024;
+
+/** What a door bears. */
+export const defaultLimits = {
+  /** Requests that are answered at once; more are 503 `overloaded`. */
+  running: 1_000,
+  /** Connections that are open at once; more are closed as they come. */
+  connections: 4_000,
+  /** A body; more is 413. Lambda takes 6 MB. */
+  bodyBytes: 6 * MEGABYTE,
+  /** The bodies of all running requests together; more is 503. */
+  heldBytes: 64 * MEGABYTE,
+  /** The request line and the headers together; more is 431. */
+  headerBytes: 16 * 1024,
+  /** How long the headers may take to arrive, and how long the request as a whole; longer is 408. */
+  headersMs: 10_000,
+  requestMs: 30_000,
+  /** How long a connection may wait for its next request. */
+  idleMs: 5_000,
+  /** How long, and how much, a refused caller may go on sending before the connection closes on him. */
+  lingerMs: 2_000,
+  lingerBytes: 32 * MEGABYTE,
+  /** How long a function may run: as long as on Lambda. */
+  functionMs: 900_000,
+  /** How long a reader may leave a full buffer, or the end of an answer, unread. */
+  unreadMs: 60_000,
+};
+
+export type DoorLimits = Readonly<typeof defaultLimits>;
+
+/** A request whose headers have arrived, and maybe nothing more. */
+export type DoorRequest = Pick<Exchange, 'id' | 'message' | 'readBody' | 'addHeaders'>;
+
+/** What answers a request; a refusal is thrown. Whoever reads the body before he knows the caller lets anybody fill the memory. */
+export type Admit = (request: DoorRequest) => Promise<Invocation>;
+
+export type HttpDoor = {
+  readonly server: Server;
+  /** Requests that are being answered. */
+  readonly running: number;
+  /** Takes no more requests: new ones are 503 `overloaded`. Resolves when none is running. */
+  drain(): Promise<void>;
+};
+
+export function createHttpDoor(admit: Admit, given: Partial<DoorLimits> = {}): HttpDoor {
+  const limits: DoorLimits = { ...defaultLimits, ...given };
+  const load: Load = { running: 0, heldBytes: 0, onIdle: () => {} };
+  const latest = new WeakMap<Duplex, Exchange>();
+  let draining = false;
+
+  const open = (message: IncomingMessage, response: ServerResponse): Exchange => {
+    const exchange = new Exchange(message, response, limits, load);
+    latest.set(message.socket, exchange);
+    return exchange;
+  };
+
+  const answer = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const exchange = open(message, response);
+    try {
+      if (draining) throw overloaded('The gateway is stopping; send the request again.');
+      exchange.enter();
+      requireLocalHost(message);
+      await exchange.run(await admit(exchange));
+    } catch (error) {
+      exchange.refuse(error);
+    }
+  };
+
+  const server = createServer(serverOptions(limits), answer);
+  server.maxConnections = limits.connections;
+  // With this listener a caller who asks first is told to send his body when it is wanted, and not before.
+  server.on('checkContinue', answer);
+  server.on('checkExpectation', (message, response) =>
+    open(message, response).refuse(invalid('The Expect header must be 100-continue.'), 417),
+  );
+  server.on('connect', (_, socket) =>
+    refuseSocket(socket, invalid('CONNECT is not taken here.'), 405, limits),
+  );
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const fault = toProtocolFault(error.code, limits);
+    const exchange = latest.get(socket);
+    if (!fault) socket.destroy();
+    else if (exchange && !exchange.isOver) exchange.refuse(...fault);
+    else refuseSocket(socket, ...fault, limits);
+  });
+
+  return {
+    server,
+    get running() {
+      return load.running;
+    },
+    async drain() {
+      draining = true;
+      server.closeIdleConnections();
+      if (load.running > 0) await new Promise<void>((resolve) => (load.onIdle = resolve));
+    },
+  };
+}
+
+const serverOptions = (limits: DoorLimits) => ({
+  headersTimeout: limits.headersMs,
+  requestTimeout: limits.requestMs,
+  connectionsCheckingInterval: Math.ceil(limits.headersMs / 10),
+  keepAliveTimeout: limits.idleMs,
+  maxHeaderSize: limits.headerBytes,
+  requireHostHeader: false,
+  highWaterMark: 16 * 1024,
+  // Finds the callers whose machine is gone, within 40 s.
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
+});
+
+/** A page elsewhere that found a name for 127.0.0.1 brings that name along. */
+function requireLocalHost({ url = '', headersDistinct: { host = [] } }: IncomingMessage) {
+  const [, name] =
+    /^([\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i.exec(host.length === 1 ? host.join() : '') ?? [];
+  if (name === undefined) throw invalid('The Host header is malformed.');
+  if (!localNames.has(name.toLowerCase())) {
+    throw new GatewayError('forbidden', 'The Host must be 127.0.0.1 or localhost.');
+  }
+  if (!url.startsWith('/')) throw invalid('The request target must be a path that begins with /.');
+}
+
+const localNames = new Set(['127.0.0.1', 'localhost', '[::1]']);
+
+const invalid = (message: string) => new GatewayError('invalid_request', message);
+
+/** What Node's parser found wrong, and its status; nothing when it is the connection that broke. */
+function toProtocolFault(code = '', limits: DoorLimits): [GatewayError, number] | undefined {
+  const { headersMs, requestMs, headerBytes } = limits;
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return [
+      invalid(`The headers must arrive within ${headersMs} ms, the whole within ${requestMs} ms.`),
+      408,
+    ];
+  }
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return [invalid(`The request line and the headers must be at most ${headerBytes} bytes.`), 431];
+  }
+  return code.startsWith('HPE_') ? [invalid('The request is not valid HTTP/1.1.'), 400] : undefined;
+}
