@@ -1,0 +1,121 @@
+/**
+ * The gateway's answer as a command sees it: the events of its stream, the sentence of its refusal, and how both are shown to whoever
+ * asked.
+ */
+import { styleText } from 'node:util';
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
+
+/** What there is to say to the user before the command ends with this exit code. */
+export class Ending extends Error {
+  override name = 'Ending' as const;
+  readonly exitCode: number;
+  constructor(exitCode: number, message: string) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+type Data = Record<string, unknown>;
+type Print = (name: string, data: Data) => void;
+
+/**
+ * Prints each event as it arrives, and reads to the end of the stream, so that the gateway does not see a client that leaves early.
+ *
+ * @throws `Ending` for any answer that is not whole
+ */
+export async function readAnswer(response: Response, print: Print): Promise<void> {
+  let ending: Ending | 'done' | undefined;
+  for await (const { event = 'message', data: json } of readEvents(response)) {
+    if (ending !== undefined) continue;
+    const data = parseJson(json);
+    print(event, data);
+    if (event === 'done') ending = 'done';
+    if (event === 'cancelled') ending = new Ending(1, 'The answer was cancelled.');
+    if (event === 'error') ending = new Ending(1, describeError(data['error'], requestIdOf(response)));
+  }
+  ending ??= new Ending(1, 'The answer broke off before its end.');
+  if (ending instanceof Ending) throw ending;
+}
+
+/** A connection that breaks is the end of the events; whether of the answer too, they have said themselves. */
+async function* readEvents({ body }: Response): AsyncGenerator<EventSourceMessage> {
+  const arrived: EventSourceMessage[] = [];
+  const parser = createParser({ onEvent: (event) => void arrived.push(event) });
+  const utf8 = new TextDecoder();
+  try {
+    for await (const bytes of body ?? []) {
+      parser.feed(utf8.decode(bytes, { stream: true }));
+      yield* arrived.splice(0);
+    }
+  } catch {}
+}
+
+/** The gateway's envelope, or what AWS says in front of it, as in `{"Message":"Forbidden"}`. */
+export async function describeRefusal(response: Response): Promise<string> {
+  const body = parseJson(await response.text().catch(() => ''));
+  if (isRecord(body['error'])) return describeError(body['error'], requestIdOf(response));
+  // One line: after it, AWS may quote the request, and with it the session token.
+  const said = [body['Message'], body['message']].find(isText)?.split('\n')[0];
+  return `The gateway answered with HTTP ${response.status}${said ? `: ${said}` : ', and no reason.'}`;
+}
+
+function describeError(error: unknown, requestId: string | null): string {
+  const { code, message, request_id: id = requestId } = isRecord(error) ? error : {};
+  const said =
+    [code, message].filter(isText).join(': ') || 'The answer failed, for no reason that was given.';
+  return id ? `${said}\nrequest id: ${id}` : said;
+}
+
+const requestIdOf = ({ headers }: Response) => headers.get('x-request-id');
+
+export type Screen = {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Whether somebody watches `err`: only then a model's reasoning goes there. */
+  readonly isTerminal?: boolean;
+};
+
+/** Text as it comes, and the line ended after it; reasoning apart from it. Or, each event as a line of JSON. */
+export function createPrinter({ out, err, isTerminal = false }: Screen) {
+  let isLineOpen = false;
+  let isThinking = false;
+  const endThinking = () => {
+    if (isThinking) err('\n');
+    isThinking = false;
+  };
+  const endLine = () => {
+    endThinking();
+    if (isLineOpen) out('\n');
+    isLineOpen = false;
+  };
+  const printText: Print = (name, { text, reasoning, stop_reason: stopReason }) => {
+    if (name === 'delta' && isText(reasoning) && isTerminal) {
+      err(styleText('dim', reasoning, { validateStream: false }));
+      isThinking = true;
+    }
+    if (name === 'delta' && isText(text)) {
+      endThinking();
+      out(text);
+      isLineOpen = !text.endsWith('\n');
+    }
+    if (name === 'done' && stopReason === 'max_tokens') {
+      endLine();
+      err('The answer was cut at its limit of tokens; --max-tokens raises it.\n');
+    }
+  };
+  const printJson: Print = (name, data) => out(`${JSON.stringify({ event: name, ...data })}\n`);
+  return { printText, printJson, endLine };
+}
+
+/** Without fields where there is no JSON object. */
+function parseJson(text: string): Data {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+export const isRecord = (value: unknown): value is Data => typeof value === 'object' && value !== null;
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
