@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a new user does: clone, `npm start`, paste the curl command that it prints, press Ctrl-C. Checks that the
-# answer arrives event by event, and that everything ends by itself. Needs only git, Node 20 or newer, npm, curl.
+# What a new user does: clone, `npm start`, paste the curl command that it prints, call the Function URL with a signature, change a
+# setting, press Ctrl-C. Checks that the answer arrives event by event, and that everything ends by itself. Needs only git, Node 20 or newer, npm, curl.
 # Usage: bash tests/fresh-clone.sh [repository]
 set -euo pipefail
 
@@ -77,6 +77,27 @@ judge='
 answer=$(node -e "$judge" "$answer_limit" < <(env -i "${clean_environment[@]}" bash -c "$curl_line" 2>"$work/curl.log")) ||
   fail "the answer did not stream to its end: $answer $(cat "$work/curl.log")"
 
+in_clone() { env -i "${clean_environment[@]}" "$@" 2>&1; }
+in_clone npm run --silent call -- 'ECHO signed and streamed' | grep -qx 'signed and streamed' ||
+  fail 'npm run call did not print the answer'
+
+IFS== read -r key_id secret <.local/iam-key
+signed_curl() { # user, service, date or nothing
+  curl -s -o "$work/signed" -w '%{http_code}' "http://127.0.0.1:$FUNCTION_URL_PORT/v1/chat" --user "$1" \
+    --aws-sigv4 "aws:amz:us-east-1:$2" -H 'content-type: application/json' -d '{"prompt":"ECHO Hi"}' ${3:+-H "x-amz-date: $3"}
+}
+[ "$(signed_curl "$key_id:$secret" lambda)" = 200 ] || fail "curl --aws-sigv4 was refused: $(cat "$work/signed")"
+[ "$(signed_curl "$key_id:wrong" lambda)" = 403 ] || fail 'a wrong secret was accepted'
+[ "$(signed_curl "$key_id:$secret" execute-api)" = 403 ] || fail 'a signature for another service was accepted'
+[ "$(signed_curl "$key_id:$secret" lambda 20200101T000000Z)" = 403 ] || fail 'a signature of 2020 was accepted'
+
+in_clone npm run --silent settings -- set default-max-tokens 4 >/dev/null || fail 'npm run settings could not set'
+SECONDS=0
+until in_clone npm run --silent call -- 'ECHO one two three four five six' | grep -qx 'one two three four'; do
+  [ "$SECONDS" -lt 15 ] || fail 'a setting did not take effect within 15 s'
+done
+retuned_after=$SECONDS
+
 SECONDS=0
 kill -INT -- "-$npm_pid"
 is_listening() { (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; }
@@ -85,4 +106,4 @@ while kill -0 "$npm_pid" 2>/dev/null || is_listening; do
   sleep 0.1
 done
 
-echo "fresh clone: ready after $ready_after s; $answer; stopped within $((SECONDS + 1)) s of Ctrl-C"
+echo "fresh clone: ready after $ready_after s; $answer; retuned within $((retuned_after + 1)) s; stopped within $((SECONDS + 1)) s of Ctrl-C"

@@ -5,7 +5,8 @@
 import type { Model } from './ask.ts';
 import { type ErrorCode, GatewayError } from './errors.ts';
 import type { ModelEvent } from './events.ts';
-import { applyQuirk, FieldsRefused, findQuirk, hasField, mergeQuirks, plain, type Quirk } from './quirks.ts';
+import { applyQuirk, hasField } from './fields.ts';
+import { FieldsRefused, findQuirk, mergeQuirks, plain, type Quirk } from './quirks.ts';
 import type { ChatRequest } from './request.ts';
 
 /** Something an operator may want to know. */

@@ -3,8 +3,8 @@
  * operator adds, and some Bedrock says when it refuses a request.
  */
 import { GatewayError } from './errors.ts';
+import type { Json } from './json.ts';
 import { fits } from './models.ts';
-import type { ChatRequest, Json } from './request.ts';
 
 /** Fields that an answer can do without, as callers write them. */
 export const dispensableFields = ['temperature', 'top_p', 'stop_sequences', 'service_tier'] as const;
@@ -53,46 +53,12 @@ export const lore: readonly QuirkRule[] = [
 export const findQuirk = (rules: readonly QuirkRule[], model: string): Quirk =>
   rules.find(({ models }) => fits(models, model))?.quirk ?? plain;
 
-/** The request as a model with this quirk wants it. */
-export function applyQuirk(request: ChatRequest, { omit, oneOf, add }: Quirk): ChatRequest {
-  const [, ...others] = oneOf.filter((field) => hasField(request, field));
-  const trimmed = [...omit, ...others].reduce((rest, field) => fields[field].without(rest), request);
-  return { ...trimmed, modelFields: { ...request.modelFields, ...add } };
-}
-
 /** Both quirks at once. */
 export const mergeQuirks = (one: Quirk, other: Quirk): Quirk => ({
   omit: [...new Set([...one.omit, ...other.omit])],
   oneOf: [...new Set([...one.oneOf, ...other.oneOf])],
   add: { ...one.add, ...other.add },
 });
-
-export const hasField = (request: ChatRequest, field: DispensableField): boolean =>
-  fields[field].isIn(request);
-
-type FieldOf = {
-  readonly isIn: (request: ChatRequest) => boolean;
-  readonly without: (request: ChatRequest) => ChatRequest;
-};
-
-const fields: Readonly<Record<DispensableField, FieldOf>> = {
-  temperature: {
-    isIn: ({ inference }) => inference.temperature !== undefined,
-    without: ({ inference: { temperature: _, ...inference }, ...request }) => ({ ...request, inference }),
-  },
-  top_p: {
-    isIn: ({ inference }) => inference.topP !== undefined,
-    without: ({ inference: { topP: _, ...inference }, ...request }) => ({ ...request, inference }),
-  },
-  stop_sequences: {
-    isIn: ({ inference }) => inference.stopSequences.length > 0,
-    without: (request) => ({ ...request, inference: { ...request.inference, stopSequences: [] } }),
-  },
-  service_tier: {
-    isIn: ({ serviceTier }) => serviceTier !== undefined,
-    without: ({ serviceTier: _, ...request }) => request,
-  },
-};
 
 /** Bedrock refused a request because of fields that it named. */
 export class FieldsRefused extends GatewayError {

@@ -1,8 +1,9 @@
 /**
  * What a setting may be: how its text is read, and in words, for errors and documentation alike.
  */
+
+import type { Json } from './json.ts';
 import { type DispensableField, dispensableFields, plain, type Quirk, type QuirkRule } from './quirks.ts';
-import type { Json } from './request.ts';
 
 export type Kind<T> = {
   /** Completes `… must be` and `… takes`. */

@@ -17,15 +17,27 @@ const forbiddenKeys = new Set(['__proto__', 'constructor', 'prototype']);
  */
 export async function readJson(request: Request, limitBytes: number): Promise<unknown> {
   requirePlainJson(request.headers);
-  const bytes = new Uint8Array(await request.arrayBuffer());
-  if (bytes.length > limitBytes) {
-    throw new GatewayError('payload_too_large', `The body must be at most ${limitBytes} bytes.`);
-  }
+  const bytes = await readBytes(request, limitBytes);
   if (bytes.length === 0) throw new GatewayError('invalid_json', 'The body is empty; send a JSON object.');
   scanStructure(bytes);
   const value = parse(bytes);
   checkStrings(value, '');
   return value;
+}
+
+/** Counts what really comes, whatever length was announced, and lets go at the limit. */
+async function readBytes({ body }: Request, limitBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.length;
+    if (size > limitBytes) {
+      throw new GatewayError('payload_too_large', `The body must be at most ${limitBytes} bytes.`);
+    }
+    chunks.push(chunk);
+  }
+  const [only, ...others] = chunks;
+  return only && others.length === 0 ? only : Buffer.concat(chunks);
 }
 
 function requirePlainJson(headers: Headers) {

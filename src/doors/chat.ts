@@ -5,8 +5,9 @@ import type { Context } from 'hono';
 import { accepts } from 'hono/accepts';
 import type { Ask } from '../chat/ask.ts';
 import { type Clock, within } from '../chat/clock.ts';
+import { createRequest } from '../chat/create-request.ts';
 import { GatewayError, toGatewayError } from '../chat/errors.ts';
-import { type ChatRequest, createRequest } from '../chat/request.ts';
+import type { ChatRequest } from '../chat/request.ts';
 import type { Settings } from '../chat/settings.ts';
 import { collectAnswer, throwFailure } from './answer.ts';
 

@@ -30,12 +30,24 @@ export function toRequest(event: HttpEvent): Request {
     return new Request(toUrl(event), {
       method,
       headers: toHeaders(event),
-      ...(hasBody && { body: Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8') }),
+      ...(hasBody && { body: toStream(body, isBase64Encoded ? 'base64' : 'utf8'), duplex: 'half' }),
     });
   } catch (cause) {
     throw new GatewayError('method_not_allowed', 'This method is not taken here.', { cause });
   }
 }
+
+/** Decodes the body when it is read, and not before: whoever is refused earlier costs nothing more. */
+const toStream = (body: string, encoding: 'base64' | 'utf8') =>
+  new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        controller.enqueue(Buffer.from(body, encoding));
+        controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
 
 /** Only path and query are ever read; the host is what the caller wrote, and might not even be one. */
 function toUrl(event: HttpEvent): URL {

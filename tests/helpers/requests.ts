@@ -1,5 +1,6 @@
 /** Requests that tests send. */
-import { type ChatRequest, createRequest, type Question } from '../../src/chat/request.ts';
+import { createRequest } from '../../src/chat/create-request.ts';
+import type { ChatRequest, Question } from '../../src/chat/request.ts';
 import { parseSettings } from '../../src/chat/settings.ts';
 
 export const defaultSettings = parseSettings(new Map());

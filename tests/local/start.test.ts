@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { startBytesServer } from '../helpers/bytes-server.ts';
 import { shortAnswer } from '../helpers/frames.ts';
 import { readSse, until } from '../helpers/gateway.ts';
-import { chat, exited, KEY, start, stop } from '../helpers/process.ts';
+import { ACCESS_KEY, chat, exited, KEY, start, stop } from '../helpers/process.ts';
 
 async function shell(command: string): Promise<string[]> {
   const child = spawn('bash', ['-c', command]);
@@ -13,6 +13,16 @@ async function shell(command: string): Promise<string[]> {
   child.stdout.on('data', (text) => pieces.push(String(text)));
   await new Promise((resolve) => child.once('close', resolve));
   return pieces;
+}
+
+async function runScript(path: string, args: readonly string[], env: Record<string, string>) {
+  const child = spawn(process.execPath, [path, ...args], { env: { PATH: process.env['PATH'], ...env } });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (text) => (out += text));
+  child.stderr.on('data', (text) => (err += text));
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  return { code, out, err };
 }
 
 const starting = suite('npm start');
@@ -59,6 +69,36 @@ starting('AWS_ENDPOINT_URL_BEDROCK_RUNTIME puts another server in the simulatorâ
   );
   await stop(running);
   await server.close();
+});
+
+starting(
+  'npm run call prints the answer of the Function URL, signed with the key that the gateway was given',
+  async () => {
+    const running = await start();
+    const ask = (secret: string) =>
+      runScript('scripts/call.ts', ['ECHO one two three'], {
+        FUNCTION_URL: running.functionUrl,
+        AWS_ACCESS_KEY_ID: ACCESS_KEY.accessKeyId,
+        AWS_SECRET_ACCESS_KEY: secret,
+      });
+    assert.equal(await ask(ACCESS_KEY.secretAccessKey), { code: 0, out: 'one two three\n', err: '' });
+    const refused = await ask('another-secret');
+    assert.is(refused.code, 1);
+    assert.match(refused.err, /^forbidden: The signature does not match/);
+    await stop(running);
+    const [record] = running
+      .output()
+      .split('\n')
+      .filter((line) => line.includes('"message":"request"'));
+    assert.match(record ?? '', `"door":"function-url","tenant":"${ACCESS_KEY.accessKeyId}"`);
+    assert.not.match(running.output(), ACCESS_KEY.secretAccessKey);
+  },
+);
+
+starting('a default model that is not allowed is told before anybody asks', async () => {
+  const running = await start({ DEFAULT_MODEL: 'a.one', ALLOWED_MODELS: 'b.two' });
+  assert.is(await exited(running), 1);
+  assert.match(running.output(), /^default-model must be one of the models that allowed-models/);
 });
 
 starting('a port that is taken is told in one sentence', async () => {

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createRequest } from '../../src/chat/request.ts';
+import { createRequest } from '../../src/chat/create-request.ts';
 import { failureOf } from '../helpers/rejects.ts';
 import { defaultSettings, question } from '../helpers/requests.ts';
 
