@@ -20,24 +20,18 @@ type Where = { readonly aws?: boolean | undefined; readonly 'endpoint-url'?: str
 
 export function findPlace({ aws = false, 'endpoint-url': url }: Where, env: NodeJS.ProcessEnv): Place {
   if (aws && url !== undefined) throw new UsageError('Give --aws or --endpoint-url, not both.');
-  const isElsewhere =
-    aws || url !== undefined || Boolean(env['AWS_ENDPOINT_URL_SSM'] || env['AWS_ENDPOINT_URL']);
+  const endpoint = url ?? (env['AWS_ENDPOINT_URL_SSM'] || env['AWS_ENDPOINT_URL']);
+  const isHere = !aws && !endpoint;
   const region = env['REGION_ID'] || env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || 'us-east-1';
-  const { defaultModel, allowedModels } = deployedModels(env);
+  const { defaultModel, allowedModels = isHere ? modelsOnThisMachine : undefined } = deployedModels(env);
   return {
-    client: new SSMClient(
-      isElsewhere ? { region, ...(url !== undefined && { endpoint: url }) } : onThisMachine(region, env),
-    ),
+    client: new SSMClient({ region, ...(isHere ? onThisMachine(env) : endpoint && { endpoint }) }),
     path: settingsPath(stackName(env)),
-    deployed: {
-      defaultModel,
-      allowedModels: allowedModels ?? (isElsewhere ? undefined : modelsOnThisMachine),
-    },
+    deployed: { defaultModel, allowedModels },
   };
 }
 
-const onThisMachine = (region: string, env: NodeJS.ProcessEnv) => ({
-  region,
+const onThisMachine = (env: NodeJS.ProcessEnv) => ({
   endpoint: `http://127.0.0.1:${env['AWS_PORT'] || 4566}`,
   credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
   maxAttempts: 1,

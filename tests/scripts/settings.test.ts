@@ -1,4 +1,5 @@
 /** `npm run settings` against the embedded Parameter Store, over real sockets. */
+import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GetParametersByPathCommand, PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
@@ -9,7 +10,24 @@ import { settingsTable } from '../../src/chat/settings.ts';
 import { createParameterStore } from '../../src/local/ssm.ts';
 
 type Command = (...args: string[]) => Promise<{ code: number; out: string; err: string }>;
-type Bench = { run: Command; client: SSMClient; stored: (path?: string) => Promise<Record<string, string>> };
+/** As a command of its own, with credentials in its environment. */
+async function spawnSettings(args: readonly string[], more: Record<string, string> = {}) {
+  const env = { PATH: process.env['PATH'], AWS_ACCESS_KEY_ID: 'x', AWS_SECRET_ACCESS_KEY: 'y', ...more };
+  const child = spawn(process.execPath, ['scripts/settings.ts', ...args], { env });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (text) => (out += text));
+  child.stderr.on('data', (text) => (err += text));
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  return { code, out, err };
+}
+
+type Bench = {
+  url: string;
+  run: Command;
+  client: SSMClient;
+  stored: (path?: string) => Promise<Record<string, string>>;
+};
 
 async function withStore(test: (bench: Bench) => Promise<void>, env: Record<string, string> = {}) {
   const server = createServer(createParameterStore().handle);
@@ -32,7 +50,7 @@ async function withStore(test: (bench: Bench) => Promise<void>, env: Record<stri
     return Object.fromEntries(Parameters.map(({ Name = '', Value = '' }) => [Name, Value]));
   };
   try {
-    await test({ run, client, stored });
+    await test({ run, client, stored, url: `http://127.0.0.1:${port}` });
   } finally {
     client.destroy();
     server.closeAllConnections();
@@ -149,6 +167,32 @@ setting('a model that the gateway was not deployed for is set with a warning', (
     },
     { DEFAULT_MODEL: 'a.one', ALLOWED_MODELS: 'a.one', STACK_NAME: 'Other', STAGE: 'dev' },
   ),
+);
+
+setting(
+  'a model that only the setting leaves out is no reason to warn, and defaults are the deployment’s',
+  () =>
+    withStore(
+      async ({ run }) => {
+        assert.is((await run('get', 'default-model')).out, 'a.one\n');
+        assert.is((await run('get', 'allowed-models')).out, 'a.one,a.two\n');
+        assert.is((await run('set', 'allowed-models=a.one', 'fallback-models=a.two')).err, '');
+      },
+      { DEFAULT_MODEL: 'a.one', ALLOWED_MODELS: 'a.one,a.two' },
+    ),
+);
+
+setting('the gateway on this machine has the simulator’s faults for models, and no other has', () =>
+  withStore(async ({ run, url }) => {
+    assert.is((await run('set', 'default-model', 'simulator.throttled')).code, 0);
+    await run('unset', 'default-model');
+    const elsewhere = await spawnSettings(['set', 'default-model', 'simulator.throttled'], {
+      AWS_ENDPOINT_URL_SSM: url,
+    });
+    assert.is(elsewhere.code, 1);
+    assert.match(elsewhere.err, 'default-model must be one of the models');
+    assert.is((await spawnSettings(['get', 'log-level', '--endpoint-url', url])).out, 'INFO\n');
+  }),
 );
 
 setting('a command that is none is exit 2, with a sentence or the help', () =>
