@@ -166,11 +166,10 @@ function toReader(response: ServerResponse, unreadMs: number, fail: (reason: Gat
 
 /** Refuses what never became a request, once for each connection. */
 export function refuseSocket(socket: Duplex, error: GatewayError, status: number, { lingerMs }: DoorLimits) {
-  if (socket.writableEnded) return;
+  if (!socket.writable) return;
   const { headers, body } = toRefusal(error, randomUUID(), status);
   const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.on('error', () => {});
-  socket.resume();
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${fields.join('')}\r\n${body}`);
   setTimeout(() => socket.destroy(), lingerMs).unref();
 }

@@ -85,11 +85,10 @@ export function createHttpDoor(admit: Admit, given: Partial<DoorLimits> = {}): H
   server.on('connect', (_, socket) =>
     refuseSocket(socket, invalid('CONNECT is not taken here.'), 405, limits),
   );
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const fault = toProtocolFault(error.code, limits);
+  server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) => {
     const exchange = latest.get(socket);
-    if (!fault) socket.destroy();
-    else if (exchange && !exchange.isOver) exchange.refuse(...fault);
+    const fault = toProtocolFault(code, limits);
+    if (exchange && !exchange.isOver) exchange.refuse(...fault);
     else refuseSocket(socket, ...fault, limits);
   });
 
@@ -134,17 +133,18 @@ const localNames = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
 const invalid = (message: string) => new GatewayError('invalid_request', message);
 
-/** What Node's parser found wrong, and its status; nothing when it is the connection that broke. */
-function toProtocolFault(code = '', limits: DoorLimits): [GatewayError, number] | undefined {
+/** What Node's parser found wrong, and its status. */
+function toProtocolFault(code: string | undefined, limits: DoorLimits): [GatewayError, number] {
   const { headersMs, requestMs, headerBytes } = limits;
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    return [
-      invalid(`The headers must arrive within ${headersMs} ms, the whole within ${requestMs} ms.`),
-      408,
-    ];
+  switch (code) {
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return [
+        invalid(`The headers must arrive within ${headersMs} ms, the whole within ${requestMs} ms.`),
+        408,
+      ];
+    case 'HPE_HEADER_OVERFLOW':
+      return [invalid(`The request line and the headers must be at most ${headerBytes} bytes.`), 431];
+    default:
+      return [invalid('The request is not valid HTTP/1.1.'), 400];
   }
-  if (code === 'HPE_HEADER_OVERFLOW') {
-    return [invalid(`The request line and the headers must be at most ${headerBytes} bytes.`), 431];
-  }
-  return code.startsWith('HPE_') ? [invalid('The request is not valid HTTP/1.1.'), 400] : undefined;
 }

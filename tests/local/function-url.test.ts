@@ -76,8 +76,9 @@ access('a signed request is let in as its access key', () =>
 
 access('a presigned URL is let in as well', () =>
   withUrl(async (url) => {
-    const event = await eventOf(await call(`${url}/v1/models`, {}, { signQuery: true }));
-    assert.is(event.requestContext.authorizer.iam.userArn, ID);
+    const init = { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } };
+    const event = await eventOf(await call(`${url}/v1/chat`, init, { signQuery: true }));
+    assert.equal([event.requestContext.authorizer.iam.userArn, event.body], [ID, '{}']);
   }),
 );
 

@@ -7,7 +7,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Envelope } from '../../src/doors/envelope.ts';
 import type { Invocation } from '../../src/local/exchange.ts';
-import { type Admit, createHttpDoor, type DoorLimits, type HttpDoor } from '../../src/local/http-door.ts';
+import {
+  type Admit,
+  createHttpDoor,
+  type DoorLimits,
+  defaultLimits,
+  type HttpDoor,
+} from '../../src/local/http-door.ts';
 import { awslambdaStandIn, type ResponseStream } from '../../src/local/runtime.ts';
 import { until } from '../helpers/gateway.ts';
 
@@ -52,9 +58,9 @@ function createGate() {
 
 type Call = { readonly socket: Socket; readonly heard: string; readonly closed: Promise<string> };
 
-/** Sends the text as it is and listens until the connection closes. */
-function call(port: number, text: string | Uint8Array = ''): Call {
-  const socket = connect(port, '127.0.0.1');
+/** Sends the text as it is and listens until the connection closes: from the other side, or for one who `stays`, from both. */
+function call(port: number, text = '', stays = false): Call {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: stays });
   let heard = '';
   socket.on('data', (data) => (heard += data)).on('error', () => {});
   socket.write(text);
@@ -91,6 +97,7 @@ replies('a foreign Host is 403; a malformed, a missing and a second one are 400'
     assert.equal(await statusFor('host: a b\r\n'), [400]);
     assert.equal(await statusFor('host: localhost:99999999\r\n'), [400]);
     assert.equal(await statusFor(''), [400]);
+    assert.is(errorOf(await call(port, 'GET / HTTP/1.1\r\n\r\n').closed).code, 'invalid_request');
     assert.equal(await statusFor('host: localhost\r\nhost: evil.example\r\n'), [400]);
   }),
 );
@@ -127,6 +134,15 @@ replies(
       '/bad-header': async () => async (stream) => {
         const headers = { secret: 'a\nb' };
         awslambdaStandIn.HttpResponseStream.from(stream, { statusCode: 200, headers }).write('');
+      },
+      '/bad-header-caught': async () => async (stream) => {
+        try {
+          const headers = { secret: 'a\nb' };
+          awslambdaStandIn.HttpResponseStream.from(stream, { statusCode: 200, headers }).write('');
+        } catch {
+          // As the product does.
+        }
+        stream.end();
       },
       '/bad-metadata': async () => async (stream) => void stream.write('secret\0\0\0\0\0\0\0\0'),
     };
@@ -243,23 +259,25 @@ replies('a client that goes away closes the stream of every function that answer
   });
 });
 
-replies('a client that went away before its function was chosen starts none', () => {
-  let invoked = 0;
-  let choose = () => {};
-  const admit: Admit = async () => {
-    await new Promise<void>((resolve) => (choose = resolve));
-    return async () => void invoked++;
-  };
-  return withDoor(admit, {}, async ({ port, door }) => {
-    const one = call(port, get());
-    await until(() => door.running === 1);
-    one.socket.destroy();
-    await until(() => door.running === 0);
-    choose();
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.is(invoked, 0);
+for (const leave of ['destroy', 'resetAndDestroy'] as const) {
+  replies(`a client that went away (${leave}) before its function was chosen starts none`, () => {
+    let invoked = 0;
+    let choose = () => {};
+    const admit: Admit = async () => {
+      await new Promise<void>((resolve) => (choose = resolve));
+      return async () => void invoked++;
+    };
+    return withDoor(admit, {}, async ({ port, door }) => {
+      const one = call(port, get());
+      await until(() => door.running === 1);
+      one.socket[leave]();
+      await until(() => door.running === 0);
+      choose();
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.is(invoked, 0);
+    });
   });
-});
+}
 
 replies.run();
 
@@ -273,7 +291,7 @@ const refusesOnce = (text: string, status: number, said: string, limits: Partial
     admitted++;
     return await measure(request);
   };
-  return withDoor(admit, { lingerMs: 50, ...limits }, async ({ port, door }) => {
+  return withDoor(admit, { lingerMs: 60_000, ...limits }, async ({ port, door }) => {
     const heard = await call(port, text).closed;
     assert.equal(statusesOf(heard), [status]);
     assert.is(errorOf(heard).status, status);
@@ -349,6 +367,44 @@ malformed('noise after a request cuts off an answer that has begun', () => {
   });
 });
 
+malformed('noise in the place of a second request has a reply of its own', () =>
+  withDoor(measure, {}, async ({ port }) => {
+    const one = call(port, get());
+    await until(() => statusesOf(one.heard).length === 1);
+    one.socket.write('noise\r\n\r\n');
+    assert.equal(statusesOf(await one.closed), [200, 400]);
+    assert.is(errorOf(one.heard).code, 'invalid_request');
+  }),
+);
+
+malformed('noise that goes on is taken for a while, and has no second reply', () =>
+  withDoor(measure, { lingerMs: 60_000 }, async ({ port, door }) => {
+    const accepted = once(door.server, 'connection') as Promise<[Socket]>;
+    const one = call(port, 'noise\r\n\r\n', true);
+    const [socket] = await accepted;
+    await until(() => one.heard.includes('invalid_request'));
+    const { bytesRead } = socket;
+    one.socket.write('more noise\r\n\r\n');
+    await until(() => socket.bytesRead > bytesRead);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.not.ok(socket.destroyed);
+    assert.equal(statusesOf(one.heard), [400]);
+    one.socket.end();
+    await one.closed;
+  }),
+);
+
+malformed('noise that does not end is not taken for ever', () =>
+  withDoor(measure, { lingerMs: 50 }, async ({ port, door }) => {
+    const accepted = once(door.server, 'connection') as Promise<[Socket]>;
+    const one = call(port, 'noise\r\n\r\n', true);
+    const [socket] = await accepted;
+    await until(() => socket.destroyed);
+    assert.equal(statusesOf(one.heard), [400]);
+    one.socket.destroy();
+  }),
+);
+
 malformed.run();
 
 // ---
@@ -387,14 +443,20 @@ slow('a body that does not come is 408, counts no longer, and gives back what it
   });
 });
 
-slow('what still comes of a body after its 408 is held by nobody', () => {
-  const limits = { headersMs: 100, requestMs: 200, bodyBytes: 100, heldBytes: 100 };
-  return withDoor(measure, limits, async ({ port, url }) => {
-    const one = call(port, post('content-length: 90\r\n', 'a'.repeat(10)));
+slow('what still comes of a body after its 408 is taken, and held by nobody', () => {
+  const limits = { headersMs: 100, requestMs: 200, lingerMs: 60_000, bodyBytes: 100, heldBytes: 100 };
+  return withDoor(measure, limits, async ({ port, url, door }) => {
+    const accepted = once(door.server, 'connection') as Promise<[Socket]>;
+    const one = call(port, post('content-length: 95\r\n', 'a'.repeat(10)));
+    const [socket] = await accepted;
     await until(() => one.heard.includes('408'));
+    const { bytesRead } = socket;
     one.socket.write('a'.repeat(80));
-    assert.equal(statusesOf(await one.closed), [408]);
+    await until(() => socket.bytesRead > bytesRead);
     assert.is((await fetch(url, { method: 'POST', body: 'a'.repeat(100) })).status, 200);
+    assert.not.ok(socket.destroyed);
+    one.socket.write('a'.repeat(5));
+    assert.equal(statusesOf(await one.closed), [408]);
   });
 });
 
@@ -452,19 +514,30 @@ bodies('a length that is too much is 413 before the body is sent', () =>
   }),
 );
 
-bodies('chunks are counted as they come, and 413 reaches a caller who goes on sending', () =>
-  withDoor(measure, { bodyBytes: 1000, lingerBytes: 3 * MEGABYTE }, async ({ port, door }) => {
+bodies('chunks are counted as they come, and 413 reaches a caller who goes on sending', () => {
+  const limits = { bodyBytes: 1000, lingerMs: 60_000, lingerBytes: 3 * MEGABYTE };
+  return withDoor(measure, limits, async ({ port, door, url }) => {
+    const accepted = once(door.server, 'connection') as Promise<[Socket]>;
     const one = call(port, post('transfer-encoding: chunked\r\n', chunk(1000)));
+    const [socket] = await accepted;
     await until(() => door.running === 1);
     assert.is(one.heard, '');
     one.socket.write(chunk(1));
     await until(() => one.heard.includes('payload_too_large'));
     assert.is(door.running, 0);
-    // Taken without a reset, and without an end in sight: after so much more, the door closes.
-    for (let sent = 0; sent < 2; sent++) one.socket.write(chunk(MEGABYTE));
-    await new Promise((resolve) => one.socket.write(chunk(1), resolve));
-    assert.not.ok(one.socket.destroyed);
-    for (let sent = 0; sent < 3; sent++) one.socket.write(chunk(MEGABYTE));
+    one.socket.write(chunk(2 * MEGABYTE));
+    await until(() => socket.bytesRead > 2 * MEGABYTE);
+    assert.is(await (await fetch(url)).text(), '0');
+    assert.ok(socket.writable, 'more may come, and is thrown away');
+    one.socket.write(chunk(2 * MEGABYTE));
+    assert.equal(statusesOf(await one.closed), [413]);
+  });
+});
+
+bodies('a refused body that comes to its end ends the connection', () =>
+  withDoor(measure, { bodyBytes: 1000, lingerMs: 60_000 }, async ({ port }) => {
+    const headers = 'transfer-encoding: chunked\r\n';
+    const one = call(port, post(headers, `${chunk(2000)}0\r\n\r\n`));
     assert.equal(statusesOf(await one.closed), [413]);
   }),
 );
@@ -576,9 +649,13 @@ readers('a function waits for its reader, and little lies in between', () => {
   return withDoor(admit, {}, async ({ port, door }) => {
     const one = call(port, get());
     one.socket.pause();
-    await until(() => stream?.writableNeedDrain === true && (socket?.writableLength ?? 0) > 0);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    const written = socket?.bytesWritten ?? 0;
+    let written = 0;
+    await until(() => (stream?.writableLength ?? 0) > 0);
+    for (let before = -1; written > before; await new Promise((resolve) => setTimeout(resolve, 200))) {
+      before = written;
+      written = socket?.bytesWritten ?? 0;
+    }
+    assert.ok(stream?.writableNeedDrain);
     assert.ok((stream?.writableLength ?? 0) < 20_000, `${stream?.writableLength} bytes in the stream`);
     assert.ok((socket?.writableLength ?? 0) < 20_000, `${socket?.writableLength} bytes in the socket`);
     one.socket.resume();
@@ -602,16 +679,36 @@ readers('a reader who takes nothing is given up, and the function is told', () =
 });
 
 readers('a reader who leaves the end of an answer unread is given up', () => {
-  const admit: Admit = async () => async (stream) => {
-    begin(stream).write(Buffer.alloc(30 * MEGABYTE));
-    stream.end();
-  };
+  const admit: Admit =
+    async ({ message: { socket } }) =>
+    async (stream) => {
+      begin(stream);
+      // Until a little waits in the socket, and not enough to be told to wait.
+      while (socket.writableLength === 0) {
+        assert.ok(stream.write('a'.repeat(5000)));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      stream.end();
+    };
   return withDoor(admit, { unreadMs: 50 }, async ({ port, door }) => {
     const one = call(port, get());
     one.socket.pause();
     await until(() => door.running === 1);
     await until(() => door.running === 0);
     one.socket.destroy();
+  });
+});
+
+readers('a reader who has caught up waits for as long as the function is silent', () => {
+  const admit: Admit = async () => async (stream) => {
+    if (!begin(stream).write(Buffer.alloc(MEGABYTE)))
+      await new Promise((resolve) => stream.once('drain', resolve));
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    stream.write('more');
+    stream.end();
+  };
+  return withDoor(admit, { unreadMs: 1_000 }, async ({ url }) => {
+    assert.match((await (await fetch(url)).text()).slice(-10), 'more');
   });
 });
 
@@ -700,6 +797,23 @@ floods('a draining door refuses new requests and waits for those that run', () =
       await door.drain();
     },
   );
+});
+
+floods('a draining door closes the connections that nobody uses', () =>
+  withDoor(measure, { idleMs: 60_000 }, async ({ port, door }) => {
+    const one = call(port, get());
+    await until(() => one.heard.endsWith('\r\n0\r\n\r\n') && door.running === 0);
+    await door.drain();
+    await one.closed;
+  }),
+);
+
+floods('the limits are those that are promised', () => {
+  const { running, connections, bodyBytes, heldBytes, headersMs, requestMs, unreadMs, functionMs } =
+    defaultLimits;
+  assert.equal([running, connections], [1_000, 4_000]);
+  assert.equal([bodyBytes, heldBytes], [6 * MEGABYTE, 64 * MEGABYTE]);
+  assert.equal([headersMs, requestMs, unreadMs, functionMs], [10_000, 30_000, 60_000, 900_000]);
 });
 
 floods.run();
