@@ -9,13 +9,13 @@ import { parseSettings } from '../chat/settings.ts';
 import { deployedModels, environment, settingsPath, stackName } from '../names.ts';
 import { createAwsServer } from './aws.ts';
 import { createBedrockSimulator } from './bedrock/simulator.ts';
-import { createFunctionUrl } from './function-url.ts';
-import type { HttpDoor } from './http-door.ts';
+import { createFunctionUrl } from './doors/function-url.ts';
+import type { HttpDoor } from './doors/http-door.ts';
+import { createRestApi } from './doors/rest-api.ts';
+import { awslambdaStandIn } from './doors/runtime.ts';
 import { createKeyring, loadOrCreateAccessKey, loadOrCreateKey, parseKeys } from './keys.ts';
 import { help, modelsOnThisMachine, type Options, parseOptions } from './options.ts';
-import { createRestApi } from './rest-api.ts';
-import { awslambdaStandIn } from './runtime.ts';
-import { createParameterStore } from './ssm.ts';
+import { createParameterStore } from './ssm/store.ts';
 
 /** What is kept between two starts. */
 const KEY_PATH = '.local/api-key';

@@ -10,7 +10,7 @@ import * as assert from 'uvu/assert';
 import { createLiveSettings } from '../../src/aws/parameters.ts';
 import { createParameterReader } from '../../src/aws/ssm.ts';
 import type { Clock } from '../../src/chat/clock.ts';
-import { createParameterStore } from '../../src/local/ssm.ts';
+import { createParameterStore } from '../../src/local/ssm/store.ts';
 import { buildApp, modelThat, say } from '../helpers/app.ts';
 
 const SPEED = 100;

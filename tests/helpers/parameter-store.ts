@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
-import { createParameterStore } from '../../src/local/ssm.ts';
+import { createParameterStore } from '../../src/local/ssm/store.ts';
 
 export type TestStore = {
   readonly url: string;

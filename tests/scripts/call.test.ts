@@ -9,7 +9,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { call, type Io } from '../../scripts/call.ts';
 import { type Credentials, isLoopback, loadCredentials } from '../../scripts/credentials.ts';
-import { verifySignature } from '../../src/local/sigv4.ts';
+import { verifySignature } from '../../src/local/sigv4/verify.ts';
 
 const ID = 'AKIALOCAL0001';
 const SECRET = 'canary/secret+of=forty+characters';

@@ -7,7 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { settings } from '../../scripts/settings.ts';
 import { settingsTable } from '../../src/chat/settings.ts';
-import { createParameterStore } from '../../src/local/ssm.ts';
+import { createParameterStore } from '../../src/local/ssm/store.ts';
 
 type Command = (...args: string[]) => Promise<{ code: number; out: string; err: string }>;
 /** As a command of its own, with credentials in its environment. */

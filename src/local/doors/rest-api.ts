@@ -8,9 +8,10 @@ import type {
   APIGatewayProxyEvent,
   APIGatewayRequestAuthorizerEvent,
 } from 'aws-lambda';
-import { GatewayError } from '../chat/errors.ts';
-import { createHttpDoor, type DoorLimits, defaultLimits, type HttpDoor } from './http-door.ts';
-import type { FindTenant } from './keys.ts';
+import { GatewayError } from '../../chat/errors.ts';
+import type { FindTenant } from '../keys.ts';
+import { type DoorLimits, defaultLimits } from './door-limits.ts';
+import { createHttpDoor, type HttpDoor } from './http-door.ts';
 import { toAuthorizerEvent, toProxyEvent } from './rest-event.ts';
 import type { ResponseStream } from './runtime.ts';
 

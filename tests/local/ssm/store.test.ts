@@ -9,7 +9,7 @@ import { type Parameter, SSM } from '@aws-sdk/client-ssm';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createParameterStore, type ParameterStoreOptions } from '../../src/local/ssm.ts';
+import { createParameterStore, type ParameterStoreOptions } from '../../../src/local/ssm/store.ts';
 
 type Answer = {
   readonly __type?: string;

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { awslambdaStandIn, type Metadata, ResponseStream } from '../../src/local/runtime.ts';
+import { awslambdaStandIn, type Metadata, ResponseStream } from '../../../src/local/doors/runtime.ts';
 
 function open() {
   const seen = { metadata: undefined as Metadata | undefined, body: '', ended: false, failed: false };

@@ -5,17 +5,12 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Envelope } from '../../src/doors/envelope.ts';
-import type { Invocation } from '../../src/local/exchange.ts';
-import {
-  type Admit,
-  createHttpDoor,
-  type DoorLimits,
-  defaultLimits,
-  type HttpDoor,
-} from '../../src/local/http-door.ts';
-import { awslambdaStandIn, type ResponseStream } from '../../src/local/runtime.ts';
-import { until } from '../helpers/gateway.ts';
+import type { Envelope } from '../../../src/doors/envelope.ts';
+import { type DoorLimits, defaultLimits } from '../../../src/local/doors/door-limits.ts';
+import type { Invocation } from '../../../src/local/doors/exchange.ts';
+import { type Admit, createHttpDoor, type HttpDoor } from '../../../src/local/doors/http-door.ts';
+import { awslambdaStandIn, type ResponseStream } from '../../../src/local/doors/runtime.ts';
+import { until } from '../../helpers/gateway.ts';
 
 type Open = { readonly door: HttpDoor; readonly port: number; readonly url: string };
 

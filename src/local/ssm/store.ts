@@ -7,7 +7,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
-import type { Version } from './parameter-file.ts';
+import type { Version } from './file.ts';
 import { createParameters, draft, invalid, type Parameters, plainName, SsmException } from './parameters.ts';
 
 const MAX_BODY_CHARS = 1024 * 1024;

@@ -3,9 +3,9 @@ import { connect } from 'node:net';
 import type { APIGatewayProxyEvent } from 'aws-lambda';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { handler as authorizer } from '../../src/authorizer.lambda.ts';
-import { createRestApi, type RestApiParts } from '../../src/local/rest-api.ts';
-import { awslambdaStandIn, type ResponseStream } from '../../src/local/runtime.ts';
+import { handler as authorizer } from '../../../src/authorizer.lambda.ts';
+import { createRestApi, type RestApiParts } from '../../../src/local/doors/rest-api.ts';
+import { awslambdaStandIn, type ResponseStream } from '../../../src/local/doors/runtime.ts';
 
 const KEY = 'a-key';
 

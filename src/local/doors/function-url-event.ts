@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import type { FunctionUrlEvent } from '../doors/lambda-event.ts';
+import type { FunctionUrlEvent } from '../../doors/lambda-event.ts';
 
 const ACCOUNT = '000000000000';
 const URL_ID = 'local';

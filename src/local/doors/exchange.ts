@@ -4,9 +4,9 @@
 import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { errorKinds, GatewayError, toGatewayError } from '../chat/errors.ts';
-import { toEnvelope, toErrorResponse } from '../doors/envelope.ts';
-import type { DoorLimits } from './http-door.ts';
+import { errorKinds, GatewayError, toGatewayError } from '../../chat/errors.ts';
+import { toEnvelope, toErrorResponse } from '../../doors/envelope.ts';
+import type { DoorLimits } from './door-limits.ts';
 import { type Reader, ResponseStream } from './runtime.ts';
 
 /** A function and its event. */

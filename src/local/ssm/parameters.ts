@@ -1,6 +1,6 @@
 /** The parameters of the embedded Parameter Store: what they may be named and hold, their versions, and how they are found. */
 import { z } from 'zod';
-import { loadVersions, parameterTier, parameterType, saveVersions, type Version } from './parameter-file.ts';
+import { loadVersions, parameterTier, parameterType, saveVersions, type Version } from './file.ts';
 
 const MAX_VERSIONS = 100;
 const MAX_VALUE_BYTES = { Standard: 4096, Advanced: 8192 } as const satisfies Record<Version['tier'], number>;

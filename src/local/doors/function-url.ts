@@ -3,12 +3,13 @@
  * builds the event, and runs the function. It decides what a Function URL decides, and nothing else.
  */
 import type { IncomingMessage } from 'node:http';
-import { GatewayError } from '../chat/errors.ts';
-import type { FunctionUrlEvent } from '../doors/lambda-event.ts';
+import { GatewayError } from '../../chat/errors.ts';
+import type { FunctionUrlEvent } from '../../doors/lambda-event.ts';
+import { verifySignature } from '../sigv4/verify.ts';
+import { type DoorLimits, defaultLimits } from './door-limits.ts';
 import { toFunctionUrlEvent } from './function-url-event.ts';
-import { createHttpDoor, type DoorLimits, defaultLimits, type HttpDoor } from './http-door.ts';
+import { createHttpDoor, type HttpDoor } from './http-door.ts';
 import { awslambdaStandIn, type ResponseStream } from './runtime.ts';
-import { verifySignature } from './sigv4.ts';
 
 export type FunctionUrlParts = {
   readonly handler: (

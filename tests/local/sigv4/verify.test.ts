@@ -6,7 +6,7 @@ import { AwsClient, AwsV4Signer } from 'aws4fetch';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type SignedRequest, type Verdict, verifySignature } from '../../src/local/sigv4.ts';
+import { type SignedRequest, type Verdict, verifySignature } from '../../../src/local/sigv4/verify.ts';
 
 const ID = 'AKIAIOSFODNN7EXAMPLE';
 const SECRET = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY';

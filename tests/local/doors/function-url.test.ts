@@ -4,9 +4,9 @@ import { connect } from 'node:net';
 import { AwsClient } from 'aws4fetch';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { FunctionUrlEvent } from '../../src/doors/lambda-event.ts';
-import { createFunctionUrl, type FunctionUrlParts } from '../../src/local/function-url.ts';
-import { awslambdaStandIn } from '../../src/local/runtime.ts';
+import type { FunctionUrlEvent } from '../../../src/doors/lambda-event.ts';
+import { createFunctionUrl, type FunctionUrlParts } from '../../../src/local/doors/function-url.ts';
+import { awslambdaStandIn } from '../../../src/local/doors/runtime.ts';
 
 const ID = 'AKIDEXAMPLE';
 const SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';

@@ -15,15 +15,7 @@ import {
   splitUrl,
   stringToSign,
 } from './canonical-request.ts';
-import {
-  CLOCK_SKEW_MS,
-  type Claim,
-  check,
-  epochMs,
-  LONGEST_TEXT,
-  Refusal,
-  readClaim,
-} from './signature-claim.ts';
+import { CLOCK_SKEW_MS, type Claim, check, epochMs, LONGEST_TEXT, Refusal, readClaim } from './claim.ts';
 
 export type SignedRequest = {
   readonly method: string;
