@@ -54,3 +54,14 @@ export const chat = (url: string, body: object, init: RequestInit = {}) =>
     body: JSON.stringify(body),
     ...init,
   });
+
+/** A script of the repository as a command of its own, from its start to its end. */
+export async function runScript(path: string, args: readonly string[], env: Record<string, string>) {
+  const child = spawn(process.execPath, [path, ...args], { env: { PATH: process.env['PATH'], ...env } });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (text) => (out += text));
+  child.stderr.on('data', (text) => (err += text));
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  return { code, out, err };
+}

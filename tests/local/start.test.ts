@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { startBytesServer } from '../helpers/bytes-server.ts';
 import { shortAnswer } from '../helpers/frames.ts';
 import { readSse, until } from '../helpers/gateway.ts';
-import { ACCESS_KEY, chat, exited, KEY, start, stop } from '../helpers/process.ts';
+import { ACCESS_KEY, chat, exited, KEY, runScript, start, stop } from '../helpers/process.ts';
 
 async function shell(command: string): Promise<string[]> {
   const child = spawn('bash', ['-c', command]);
@@ -13,16 +13,6 @@ async function shell(command: string): Promise<string[]> {
   child.stdout.on('data', (text) => pieces.push(String(text)));
   await new Promise((resolve) => child.once('close', resolve));
   return pieces;
-}
-
-async function runScript(path: string, args: readonly string[], env: Record<string, string>) {
-  const child = spawn(process.execPath, [path, ...args], { env: { PATH: process.env['PATH'], ...env } });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (text) => (out += text));
-  child.stderr.on('data', (text) => (err += text));
-  const code = await new Promise((resolve) => child.once('close', resolve));
-  return { code, out, err };
 }
 
 const starting = suite('npm start');

@@ -1,5 +1,4 @@
 /** `npm run settings` against the embedded Parameter Store, over real sockets. */
-import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GetParametersByPathCommand, PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
@@ -8,19 +7,12 @@ import * as assert from 'uvu/assert';
 import { settings } from '../../scripts/settings.ts';
 import { settingsTable } from '../../src/chat/settings.ts';
 import { createParameterStore } from '../../src/local/ssm/store.ts';
+import { runScript } from '../helpers/process.ts';
 
 type Command = (...args: string[]) => Promise<{ code: number; out: string; err: string }>;
 /** As a command of its own, with credentials in its environment. */
-async function spawnSettings(args: readonly string[], more: Record<string, string> = {}) {
-  const env = { PATH: process.env['PATH'], AWS_ACCESS_KEY_ID: 'x', AWS_SECRET_ACCESS_KEY: 'y', ...more };
-  const child = spawn(process.execPath, ['scripts/settings.ts', ...args], { env });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (text) => (out += text));
-  child.stderr.on('data', (text) => (err += text));
-  const code = await new Promise((resolve) => child.once('close', resolve));
-  return { code, out, err };
-}
+const spawnSettings = (args: readonly string[], more: Record<string, string> = {}) =>
+  runScript('scripts/settings.ts', args, { AWS_ACCESS_KEY_ID: 'x', AWS_SECRET_ACCESS_KEY: 'y', ...more });
 
 type Bench = {
   url: string;
