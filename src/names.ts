@@ -15,6 +15,13 @@ export const environment = {
   settingsMaxAgeSeconds: 'SETTINGS_MAX_AGE_SECONDS',
 } as const;
 
+/** `a, b` as `['a', 'b']`. */
+export const readList = (value = ''): readonly string[] =>
+  value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+
 type Variables = Readonly<Record<string, string | undefined>>;
 
 /** The models that the deployment says; nothing for a variable that is unset or empty. */
@@ -31,6 +38,9 @@ export const stackName = (variables: Variables): string =>
 
 /** The parameters below it are the settings. */
 export const settingsPath = (stack: string): string => `/${stack}`;
+
+/** Headers of an answer that a page may read: the app allows it on the REST door, the Function URL's own setting on the other. */
+export const EXPOSED_HEADERS = ['retry-after', 'x-cache', 'x-chat-id', 'x-request-id', 'x-should-retry'];
 
 export const SERVICE_NAME = 'llm-gateway';
 

@@ -10,7 +10,7 @@ import { BedrockRuntimeClient } from '@aws-sdk/client-bedrock-runtime';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { createBedrockModel } from './aws/bedrock.ts';
-import { metric } from './aws/metrics.ts';
+import { countMetric } from './aws/metrics.ts';
 import { createLiveSettings, type SettingsNotice } from './aws/parameters.ts';
 import { createParameterReader } from './aws/ssm.ts';
 import { createAsk } from './chat/ask.ts';
@@ -19,7 +19,14 @@ import type { Clock } from './chat/clock.ts';
 import type { GatewayError } from './chat/errors.ts';
 import { createApp } from './doors/app.ts';
 import type { LambdaDoorParts } from './doors/lambda.ts';
-import { DEFAULT_STACK_NAME, deployedModels, environment, SERVICE_NAME, settingsPath } from './names.ts';
+import {
+  DEFAULT_STACK_NAME,
+  deployedModels,
+  environment,
+  readList,
+  SERVICE_NAME,
+  settingsPath,
+} from './names.ts';
 
 const SETTINGS_MAX_AGE_SECONDS = 60;
 
@@ -88,13 +95,13 @@ function logSettingsNotice(logger: Logger, notice: SettingsNotice, now: number) 
       logger.error('settings refused', {
         settings: names,
         problems: sentences,
-        ...metric('SettingsRefused', 1, 'Count', now),
+        ...countMetric('SettingsRefused', now),
       });
       return;
     }
     case 'settings-unreadable': {
       const { cause, ageSeconds } = notice;
-      const counted = metric('SettingsUnreadable', 1, 'Count', now);
+      const counted = countMetric('SettingsUnreadable', now);
       logger.error('settings unreadable', { cause: namesOf(cause), age_seconds: ageSeconds, ...counted });
     }
   }
@@ -135,10 +142,3 @@ const createSsmClient = () =>
     maxAttempts: 2,
     requestHandler: new NodeHttpHandler({ connectionTimeout: 1_000, requestTimeout: 2_000 }),
   });
-
-/** `a, b` as `['a', 'b']`. */
-const readList = (value = ''): readonly string[] =>
-  value
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');

@@ -4,13 +4,13 @@
  */
 import { METRICS_NAMESPACE } from '../names.ts';
 
-/** Fields to add to a line of the log. `now` is in milliseconds since the epoch. */
-export const metric = (name: string, value: number, unit: 'Count' | 'Seconds', now: number): object => ({
+/** Fields that make a line of the log count once. `now` is in milliseconds since the epoch. */
+export const countMetric = (name: string, now: number): object => ({
   _aws: {
     Timestamp: now,
     CloudWatchMetrics: [
-      { Namespace: METRICS_NAMESPACE, Dimensions: [[]], Metrics: [{ Name: name, Unit: unit }] },
+      { Namespace: METRICS_NAMESPACE, Dimensions: [[]], Metrics: [{ Name: name, Unit: 'Count' }] },
     ],
   },
-  [name]: value,
+  [name]: 1,
 });

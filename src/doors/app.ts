@@ -7,6 +7,7 @@ import { cors } from 'hono/cors';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { matchedRoutes } from 'hono/route';
 import { GatewayError, toGatewayError } from '../chat/errors.ts';
+import { EXPOSED_HEADERS } from '../names.ts';
 import { type ChatParts, createChatRoute } from './chat.ts';
 import { type AppEnv, callerOf } from './edge.ts';
 import { toErrorResponse } from './envelope.ts';
@@ -40,7 +41,7 @@ function createCors(origins: readonly string[]): MiddlewareHandler<AppEnv> {
     origin: origins.includes('*') ? '*' : [...origins],
     allowMethods: ['GET', 'POST', 'DELETE'],
     allowHeaders: ['authorization', 'content-type', 'x-api-key'],
-    exposeHeaders: ['retry-after', 'x-cache', 'x-chat-id', 'x-request-id', 'x-should-retry'],
+    exposeHeaders: EXPOSED_HEADERS,
     maxAge: 600,
   });
   return async (c, next) => (c.env.door === 'function-url' ? await next() : await crossOrigin(c, next));

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { GatewayError } from '../chat/errors.ts';
 import { parseSettings } from '../chat/settings.ts';
-import { deployedModels, environment, settingsPath, stackName } from '../names.ts';
+import { deployedModels, environment, readList, settingsPath, stackName } from '../names.ts';
 import { createAwsServer } from './aws.ts';
 import { createBedrockSimulator } from './bedrock/simulator.ts';
 import { createFunctionUrl } from './doors/function-url.ts';
@@ -50,12 +50,11 @@ async function start() {
     import('../authorizer.lambda.ts'),
     import('../wire.ts'),
   ]);
-  const readOrigins = () => (env[environment.allowedOrigins] ?? '').split(',');
   const restApi = createRestApi({ handler, authorizer, findTenant: createKeyring(apiKeys) });
   const functionUrl = createFunctionUrl({
     handler,
     secretOf: (id) => accessKeys.get(id),
-    allowedOrigins: readOrigins,
+    allowedOrigins: () => readList(env[environment.allowedOrigins]),
   });
   const port = await listen(restApi.server, options.port, 'PORT');
   const functionUrlPort = await listen(functionUrl.server, options.functionUrlPort, 'FUNCTION_URL_PORT');

@@ -65,7 +65,7 @@ export async function startGateway(options: Options = {}): Promise<Gateway> {
   };
   const common = {
     handler: createLambdaDoor(awslambdaStandIn.HttpResponseStream, () => parts),
-    ...(functionTimeoutMs !== undefined && { functionTimeoutMs }),
+    ...(functionTimeoutMs !== undefined && { limits: { functionMs: functionTimeoutMs } }),
   };
   const { server } =
     door === 'rest'

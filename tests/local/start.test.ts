@@ -85,6 +85,16 @@ starting(
   },
 );
 
+starting('ALLOWED_ORIGINS means the same on both doors, spaces and all', async () => {
+  const running = await start({ ALLOWED_ORIGINS: 'https://a.test, https://b.test' });
+  const headers = { origin: 'https://b.test', 'access-control-request-method': 'POST' };
+  for (const url of [running.url, running.functionUrl]) {
+    const response = await fetch(`${url}/v1/chat`, { method: 'OPTIONS', headers });
+    assert.is(response.headers.get('access-control-allow-origin'), 'https://b.test', url);
+  }
+  await stop(running);
+});
+
 starting('a default model that is not allowed is told before anybody asks', async () => {
   const running = await start({ DEFAULT_MODEL: 'a.one', ALLOWED_MODELS: 'b.two' });
   assert.is(await exited(running), 1);

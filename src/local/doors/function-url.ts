@@ -5,8 +5,9 @@
 import type { IncomingMessage } from 'node:http';
 import { GatewayError } from '../../chat/errors.ts';
 import type { FunctionUrlEvent } from '../../doors/lambda-event.ts';
+import { EXPOSED_HEADERS } from '../../names.ts';
 import { verifySignature } from '../sigv4/verify.ts';
-import { type DoorLimits, defaultLimits } from './door-limits.ts';
+import type { DoorLimits } from './door-limits.ts';
 import { toFunctionUrlEvent } from './function-url-event.ts';
 import { createHttpDoor, type HttpDoor } from './http-door.ts';
 import { awslambdaStandIn, type ResponseStream } from './runtime.ts';
@@ -21,8 +22,6 @@ export type FunctionUrlParts = {
   readonly secretOf: (accessKeyId: string) => string | undefined;
   /** Origins whose pages may call, or `*`. */
   readonly allowedOrigins: () => readonly string[];
-  /** How long a function may run. */
-  readonly functionTimeoutMs?: number;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
   readonly limits?: Partial<DoorLimits>;
@@ -32,27 +31,23 @@ export function createFunctionUrl({
   handler,
   secretOf,
   allowedOrigins,
-  functionTimeoutMs = defaultLimits.functionMs,
   now = Date.now,
-  limits = {},
+  limits,
 }: FunctionUrlParts): HttpDoor {
-  return createHttpDoor(
-    async (request) => {
-      const { message } = request;
-      request.addHeaders(toCorsHeaders(message, allowedOrigins()));
-      if (isPreflight(message)) return answerPreflight;
-      const { method = '', url = '', headersDistinct: headers } = message;
-      // No body makes up for a key that is not known here, so none is read.
-      const isWorthReading = namedKeys(message).some((id) => secretOf(id) !== undefined);
-      const body = isWorthReading ? await request.readBody() : Buffer.alloc(0);
-      const options = { service: 'lambda', secretOf, now: now() };
-      const verdict = verifySignature({ method, url, headers, body }, options);
-      if (!verdict.ok) throw new GatewayError('forbidden', verdict.reason);
-      const event = toFunctionUrlEvent(message, body, request.id, verdict.accessKeyId);
-      return (stream, context) => handler(event, stream, context);
-    },
-    { ...limits, functionMs: functionTimeoutMs },
-  );
+  return createHttpDoor(async (request) => {
+    const { message } = request;
+    request.addHeaders(toCorsHeaders(message, allowedOrigins()));
+    if (isPreflight(message)) return answerPreflight;
+    const { method = '', url = '', headersDistinct: headers } = message;
+    // No body makes up for a key that is not known here, so none is read.
+    const isWorthReading = namedKeys(message).some((id) => secretOf(id) !== undefined);
+    const body = isWorthReading ? await request.readBody() : Buffer.alloc(0);
+    const options = { service: 'lambda', secretOf, now: now() };
+    const verdict = verifySignature({ method, url, headers, body }, options);
+    if (!verdict.ok) throw new GatewayError('forbidden', verdict.reason);
+    const event = toFunctionUrlEvent(message, body, request.id, verdict.accessKeyId);
+    return (stream, context) => handler(event, stream, context);
+  }, limits);
 }
 
 /** `Credential=AKIA…/…` in the authorization header, or `X-Amz-Credential=AKIA…%2F…` in a presigned URL. */
@@ -94,5 +89,3 @@ const ALLOWED_HEADERS = [
   'x-amz-security-token',
   'x-amz-content-sha256',
 ];
-
-const EXPOSED_HEADERS = ['retry-after', 'x-cache', 'x-chat-id', 'x-request-id', 'x-should-retry'];

@@ -10,12 +10,10 @@ import type {
 } from 'aws-lambda';
 import { GatewayError } from '../../chat/errors.ts';
 import type { FindTenant } from '../keys.ts';
-import { type DoorLimits, defaultLimits } from './door-limits.ts';
+import type { DoorLimits } from './door-limits.ts';
 import { createHttpDoor, type HttpDoor } from './http-door.ts';
 import { toAuthorizerEvent, toProxyEvent } from './rest-event.ts';
 import type { ResponseStream } from './runtime.ts';
-
-export type RestApi = HttpDoor;
 
 export type RestApiParts = {
   readonly handler: (
@@ -25,18 +23,10 @@ export type RestApiParts = {
   ) => Promise<void>;
   readonly authorizer: (event: APIGatewayRequestAuthorizerEvent) => Promise<APIGatewayAuthorizerResult>;
   readonly findTenant: FindTenant;
-  /** How long a function may run. */
-  readonly functionTimeoutMs?: number;
   readonly limits?: Partial<DoorLimits>;
 };
 
-export function createRestApi({
-  handler,
-  authorizer,
-  findTenant,
-  functionTimeoutMs = defaultLimits.functionMs,
-  limits = {},
-}: RestApiParts): RestApi {
+export function createRestApi({ handler, authorizer, findTenant, limits }: RestApiParts): HttpDoor {
   const authorize = async (message: IncomingMessage): Promise<string> => {
     const { usageIdentifierKey } = await authorizer(toAuthorizerEvent(message)).catch(() => {
       throw new GatewayError('unauthorized', 'Send an API key as x-api-key or as Authorization: Bearer.');
@@ -46,14 +36,11 @@ export function createRestApi({
     return tenant;
   };
 
-  return createHttpDoor(
-    async (request) => {
-      const tenant = isOpen(request.message) ? undefined : await authorize(request.message);
-      const event = toProxyEvent(request.message, await request.readBody(), request.id, tenant);
-      return (stream, context) => handler(event, stream, context);
-    },
-    { ...limits, functionMs: functionTimeoutMs },
-  );
+  return createHttpDoor(async (request) => {
+    const tenant = isOpen(request.message) ? undefined : await authorize(request.message);
+    const event = toProxyEvent(request.message, await request.readBody(), request.id, tenant);
+    return (stream, context) => handler(event, stream, context);
+  }, limits);
 }
 
 /** A preflight cannot carry a key, and a health check has none to carry. */

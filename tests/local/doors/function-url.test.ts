@@ -167,7 +167,7 @@ access('a function may run for as long as it is told, and its door has limits', 
     assert.is((await call(url)).status, 504);
     assert.is((await call(url, { method: 'POST', body: '1234' })).status, 413);
   };
-  return withUrl(read, { handler: async () => {}, functionTimeoutMs: 50, limits: { bodyBytes: 3 } });
+  return withUrl(read, { handler: async () => {}, limits: { functionMs: 50, bodyBytes: 3 } });
 });
 
 access.run();
