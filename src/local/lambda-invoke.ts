@@ -1,0 +1,146 @@
+/**
+ * A stand-in for Lambda's Invoke: runs functions of this process by their names. It decides what Lambda
+ * decides, and nothing else; a run that failed is never tried again, as the deployed functions have it.
+ *
+ * @see https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+ */
+import type { IncomingMessage, RequestListener } from 'node:http';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { AwsRefusal, type AwsReply, createAwsListener, readSigned, type SecretOf } from './doors/aws-call.ts';
+import { TimeLimitError, withinTime } from './doors/time-limit.ts';
+
+export type LocalFunction = (
+  payload: unknown,
+  context: { getRemainingTimeInMillis(): number },
+) => Promise<unknown>;
+
+export type LambdaInvokeOptions = {
+  readonly secretOf: SecretOf;
+  /** Milliseconds since the epoch. @defaultValue Date.now */
+  readonly now?: () => number;
+  /** How long a run may take, and what it is told is left. @defaultValue 900_000 */
+  readonly timeoutMs?: number;
+  /** What goes wrong on request: 429, 503, or an event that is delivered twice. */
+  readonly fault?: () => 'throttled' | 'down' | 'twice' | undefined;
+};
+
+export type LambdaInvoke = {
+  /** For `POST /2015-03-31/functions/{name or ARN}/invocations`, signed for `lambda`. */
+  readonly handle: RequestListener;
+  /** Runs that are under way. */
+  readonly running: number;
+  /** Resolves when nothing runs. */
+  drain(): Promise<void>;
+};
+
+const MAX_EVENT_BYTES = 1024 * 1024;
+const MAX_BYTES = 6 * MAX_EVENT_BYTES;
+
+const refusals = {
+  403: ['InvalidSignatureException', ''],
+  413: ['RequestTooLargeException', 'A payload must be at most 6 MB, and 1 MB of an event.'],
+} as const;
+
+/**
+ * `RequestResponse` replies with the function's result, or with its failure and `x-amz-function-error`;
+ * `Event` replies 202 before the function runs, and tells nobody of a failure; `DryRun` runs nothing. 404 for
+ * a name that is not in `functions`, 413 over 6 MB, and over 1 MB for an event.
+ */
+export function createLambdaInvoke(
+  functions: Readonly<Record<string, LocalFunction>>,
+  { timeoutMs = 900_000, fault = () => undefined, ...signing }: LambdaInvokeOptions,
+): LambdaInvoke {
+  const { now = Date.now } = signing;
+  const runs = new Set<Promise<unknown>>();
+
+  const run = (call: LocalFunction, payload: unknown): Promise<unknown> => {
+    const endsAt = now() + timeoutMs;
+    const context = { getRemainingTimeInMillis: () => endsAt - now() };
+    const work = async () => {
+      // An event's reply leaves first.
+      await nextTurn();
+      return await call(payload, context);
+    };
+    const running = withinTime(timeoutMs, work).finally(() => runs.delete(running));
+    runs.add(running);
+    return running;
+  };
+
+  const handle = createAwsListener(async (request) => {
+    const body = await readSigned(request, { ...signing, service: 'lambda', maxBytes: MAX_BYTES, refusals });
+    const call = findFunction(request, functions);
+    const type = request.headers['x-amz-invocation-type'] ?? 'RequestResponse';
+    if (type === 'Event' && body.length > MAX_EVENT_BYTES) throw new AwsRefusal(413, ...refusals[413]);
+    const payload = parsePayload(body);
+    const planned = fault();
+    if (planned === 'throttled') throw new AwsRefusal(429, 'TooManyRequestsException', 'Rate exceeded');
+    if (planned === 'down') throw new AwsRefusal(503, 'ServiceException', 'Service unavailable');
+    switch (type) {
+      case 'Event':
+        for (let times = planned === 'twice' ? 2 : 1; times > 0; times--) {
+          run(call, payload()).catch(() => {});
+        }
+        return { status: 202 };
+      case 'DryRun':
+        return { status: 204 };
+      case 'RequestResponse':
+        return await run(call, payload()).then(toResult, toFailure);
+      default:
+        throw new AwsRefusal(400, 'InvalidParameterValueException', 'There is no such invocation type.');
+    }
+  });
+
+  return {
+    handle,
+    get running() {
+      return runs.size;
+    },
+    async drain() {
+      while (runs.size > 0) await Promise.allSettled(runs);
+    },
+  };
+}
+
+/** `chat-worker`, `chat-worker:live`, `arn:aws:lambda:us-east-1:000000000000:function:chat-worker`, … */
+const FUNCTION_NAME = /^(?:(?:arn:[\w-]+:lambda:[\w-]+:)?\d{12}:(?:function:)?)?([\w-]+)(?::[\w$-]+)?$/;
+
+/** @throws AwsRefusal 404 */
+function findFunction(
+  { method, url = '' }: IncomingMessage,
+  functions: Readonly<Record<string, LocalFunction>>,
+): LocalFunction {
+  const [, encoded = ''] = /^\/2015-03-31\/functions\/([^/?]+)\/invocations(?:\?.*)?$/.exec(url) ?? [];
+  const [, name = ''] = FUNCTION_NAME.exec(decode(encoded)) ?? [];
+  const found = Object.hasOwn(functions, name) ? functions[name] : undefined;
+  if (method === 'POST' && found) return found;
+  throw new AwsRefusal(404, 'ResourceNotFoundException', `Function not found: ${decode(encoded)}`);
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '';
+  }
+}
+
+/** The payload anew for each run: no two of them may share it. @throws AwsRefusal 400 */
+function parsePayload(body: Buffer): () => unknown {
+  const text = body.length === 0 ? '{}' : String(body);
+  const parse = (): unknown => JSON.parse(text);
+  try {
+    parse();
+  } catch {
+    throw new AwsRefusal(400, 'InvalidRequestContentException', 'The payload is not JSON.');
+  }
+  return parse;
+}
+
+const toResult = (result: unknown): AwsReply => ({ status: 200, body: JSON.stringify(result) ?? 'null' });
+
+function toFailure(thrown: unknown): AwsReply {
+  const { name, message } = thrown instanceof Error ? thrown : { name: 'string', message: String(thrown) };
+  const errorType = thrown instanceof TimeLimitError ? 'Sandbox.Timedout' : name;
+  const headers = { 'x-amz-function-error': 'Unhandled' };
+  return { status: 200, headers, body: JSON.stringify({ errorType, errorMessage: message }) };
+}
