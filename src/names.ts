@@ -13,6 +13,10 @@ export const environment = {
   settingsPath: 'SETTINGS_PATH',
   /** How old they may grow; 60 unless set. */
   settingsMaxAgeSeconds: 'SETTINGS_MAX_AGE_SECONDS',
+  requestsTable: 'REQUESTS_TABLE',
+  connectionsTable: 'CONNECTIONS_TABLE',
+  /** The name of the function that answers what came over a WebSocket. */
+  workerFunction: 'WORKER_FUNCTION',
 } as const;
 
 /** `a, b` as `['a', 'b']`. */
@@ -39,8 +43,23 @@ export const stackName = (variables: Variables): string =>
 /** The parameters below it are the settings. */
 export const settingsPath = (stack: string): string => `/${stack}`;
 
+/** The tables. Each has one key, and rows whose time has passed may be deleted. */
+export const tables = ['requests', 'connections'] as const;
+export const TABLE_KEY = 'pk';
+export const TABLE_TTL = 'ttl';
+
+/** The table of a stack: `LlmGatewayStack-requests`. */
+export const tableName = (stack: string, table: (typeof tables)[number]): string => `${stack}-${table}`;
+
 /** Headers of an answer that a page may read: the app allows it on the REST door, the Function URL's own setting on the other. */
-export const EXPOSED_HEADERS = ['retry-after', 'x-cache', 'x-chat-id', 'x-request-id', 'x-should-retry'];
+export const EXPOSED_HEADERS = [
+  'retry-after',
+  'x-cache',
+  'x-cancellable',
+  'x-chat-id',
+  'x-request-id',
+  'x-should-retry',
+];
 
 export const SERVICE_NAME = 'llm-gateway';
 

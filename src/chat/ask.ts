@@ -4,8 +4,9 @@
  */
 import type { Clock } from './clock.ts';
 import { errorKinds, GatewayError, toGatewayError } from './errors.ts';
-import type { Cancelled, ChatEvent, Delta, Failure, ModelEvent, Terminal, Usage } from './events.ts';
-import type { ChatRequest, ContentBlock } from './request.ts';
+import { charsOf, toCancelled } from './estimate.ts';
+import type { ChatEvent, Failure, ModelEvent, Terminal } from './events.ts';
+import type { ChatRequest } from './request.ts';
 
 /**
  * Answers a request. Yields `begin`, deltas, `end`; throws a `GatewayError` for what it can name; merely stopping means that
@@ -139,7 +140,8 @@ function createWatch({ signal, deadline, clock }: AskOptions, onHalt: () => void
 const toAbortError = (reason: unknown) =>
   reason instanceof GatewayError ? reason : new GatewayError('cancelled', 'The request was cancelled.');
 
-function toFailure(error: GatewayError): Failure {
+/** The failure as the last event of an answer. */
+export function toFailure(error: GatewayError): Failure {
   const { code, message, param, retryAfterSeconds } = error;
   return {
     type: 'error',
@@ -151,23 +153,3 @@ function toFailure(error: GatewayError): Failure {
     cause: error,
   };
 }
-
-const charsOf = (event: Delta): number =>
-  'text' in event ? event.text.length : 'json' in event ? event.json.length : 0;
-
-/**
- * About four characters to a token, as is usual for English text; images and documents are not estimated. Without a request
- * nothing was sent, and nothing is owed.
- */
-function toCancelled(sent: ChatRequest | undefined, answerChars: number): Cancelled {
-  const asked = sent ? [...sent.system, ...sent.messages.flatMap(({ content }) => content.map(textOf))] : [];
-  const usage: Usage = {
-    inputTokens: Math.ceil(asked.join('').length / 4),
-    outputTokens: Math.ceil(answerChars / 4),
-    cacheReadTokens: 0,
-    cacheWriteTokens: 0,
-  };
-  return { type: 'cancelled', usage, estimated: true };
-}
-
-const textOf = (block: ContentBlock): string => ('text' in block ? block.text : '');

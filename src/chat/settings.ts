@@ -117,6 +117,18 @@ const table = {
     '30',
     'How long a model may be silent in mid-answer.',
   ),
+  frameGapMs: given(
+    'frame-gap-ms',
+    wholeNumber(0, 1_000),
+    '50',
+    'Least time from one WebSocket frame of an answer to the next, in milliseconds; more of it makes fewer frames.',
+  ),
+  connectionMaxAgeSeconds: given(
+    'connection-max-age-seconds',
+    wholeNumber(60, 7_200),
+    '3600',
+    'How long a WebSocket connection lives on the identity that opened it.',
+  ),
   bodyLimitBytes: given(
     'body-limit-bytes',
     wholeNumber(1_024, MAX_BODY_BYTES),

@@ -2,10 +2,10 @@
 import * as assert from 'uvu/assert';
 import { GatewayError } from '../../src/chat/errors.ts';
 
-/** The failure that `run` ends in. */
-export async function failureOf(run: () => unknown): Promise<GatewayError> {
+/** The failure that the call ends in. */
+export async function failureOf(call: Promise<unknown> | (() => unknown)): Promise<GatewayError> {
   try {
-    await run();
+    await (typeof call === 'function' ? call() : call);
   } catch (error) {
     if (error instanceof GatewayError) return error;
     throw error;

@@ -325,7 +325,8 @@ browsers('an answer and a refusal may be read by a page that is listed', () =>
     for (const response of [await call(url, init), await fetch(url, init)]) {
       assert.equal(Object.fromEntries(corsOf(response)), {
         'access-control-allow-origin': PAGE,
-        'access-control-expose-headers': 'retry-after,x-cache,x-chat-id,x-request-id,x-should-retry',
+        'access-control-expose-headers':
+          'retry-after,x-cache,x-cancellable,x-chat-id,x-request-id,x-should-retry',
       });
       assert.is(response.headers.get('vary'), 'Origin');
     }

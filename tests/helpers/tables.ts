@@ -1,0 +1,36 @@
+/** The gateway's tables in an embedded DynamoDB, with a clock that the test sets. */
+import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import type { TableParts } from '../../src/aws/table.ts';
+import type { DynamoDbOptions } from '../../src/local/dynamodb/server.ts';
+import { createTables } from '../../src/local/tables.ts';
+import { dynamoClient, startDynamoDb } from './dynamodb.ts';
+
+export const START_MS = Date.parse('2026-11-22T12:00:00Z');
+
+export type TestTables = {
+  readonly requests: TableParts;
+  readonly connections: TableParts;
+  readonly documents: DynamoDBDocumentClient;
+  /** Milliseconds since the epoch; set it to let time pass. */
+  clock: { now: number };
+  /** What goes wrong from now on. */
+  faults: { next: DynamoDbOptions['fault'] };
+};
+
+/** Opens the tables for a test, and closes them after it. */
+export const inTables = (test: (tables: TestTables) => Promise<void>) => async () => {
+  const faults: TestTables['faults'] = { next: undefined };
+  const database = await startDynamoDb({ fault: (...call) => faults.next?.(...call) });
+  const client = dynamoClient(database.url, 3);
+  const clock = { now: START_MS };
+  const names = await createTables(client, 'test');
+  const documents = DynamoDBDocumentClient.from(client);
+  const parts = (name: string) => ({ client, name, now: () => clock.now });
+  try {
+    const { requests, connections } = names;
+    await test({ requests: parts(requests), connections: parts(connections), documents, clock, faults });
+  } finally {
+    client.destroy();
+    await database.close();
+  }
+};
