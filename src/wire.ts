@@ -10,15 +10,24 @@ import { BedrockRuntimeClient } from '@aws-sdk/client-bedrock-runtime';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { createBedrockModel } from './aws/bedrock.ts';
+import { createConnections } from './aws/connections.ts';
 import { countMetric } from './aws/metrics.ts';
 import { createLiveSettings, type SettingsNotice } from './aws/parameters.ts';
+import { createParts } from './aws/parts.ts';
+import { createRequests } from './aws/requests.ts';
+import { createSignedFetch, type SignedFetchParts } from './aws/signed-fetch.ts';
+import { createSockets } from './aws/sockets.ts';
 import { createParameterReader } from './aws/ssm.ts';
+import { createDynamoDbClient } from './aws/table.ts';
+import { createWorkerStarter } from './aws/worker.ts';
 import { createAsk } from './chat/ask.ts';
 import { type Notice, withAttempts } from './chat/attempts.ts';
 import type { Clock } from './chat/clock.ts';
 import type { GatewayError } from './chat/errors.ts';
 import { createApp } from './doors/app.ts';
 import type { LambdaDoorParts } from './doors/lambda.ts';
+import { connectionLimits, type SocketParts } from './doors/websocket.ts';
+import type { WorkerParts } from './doors/worker.ts';
 import {
   DEFAULT_STACK_NAME,
   deployedModels,
@@ -26,14 +35,17 @@ import {
   readList,
   SERVICE_NAME,
   settingsPath,
+  tableName,
 } from './names.ts';
 
 const SETTINGS_MAX_AGE_SECONDS = 60;
 
-export type Gateway = LambdaDoorParts & {
-  /** Ends every running answer with this failure. */
-  stop(reason: GatewayError): void;
-};
+export type Gateway = LambdaDoorParts &
+  SocketParts &
+  WorkerParts & {
+    /** Ends every running answer with this failure. */
+    stop(reason: GatewayError): void;
+  };
 
 let joined: Gateway | undefined;
 
@@ -46,32 +58,69 @@ export function gateway(): Gateway {
 function join(env: NodeJS.ProcessEnv): Gateway {
   const clock = systemClock;
   const logger = new Logger({ serviceName: SERVICE_NAME });
-  const model = createBedrockModel({ client: createBedrockClient(), clock });
-  const app = createApp({
-    ask: createAsk({ model: withAttempts(model, (notice) => logNotice(logger, notice)) }),
-    loadSettings: createLiveSettings({
-      read: createParameterReader(
-        createSsmClient(),
-        env[environment.settingsPath] || settingsPath(DEFAULT_STACK_NAME),
-      ),
-      deployed: deployedModels(env),
-      maxAgeMs: 1000 * (Number(env[environment.settingsMaxAgeSeconds]) || SETTINGS_MAX_AGE_SECONDS),
-      clock,
-      random: Math.random,
-      notify: (notice) => logSettingsNotice(logger, notice, clock.now()),
-      onTaken: ({ logLevel }) => logger.setLogLevel(logLevel),
-    }),
+  const bedrock = createBedrockClient();
+  const model = createBedrockModel({ client: bedrock, clock });
+  const ask = createAsk({ model: withAttempts(model, (notice) => logNotice(logger, notice)) });
+  const loadSettings = createLiveSettings({
+    read: createParameterReader(
+      createSsmClient(),
+      env[environment.settingsPath] || settingsPath(DEFAULT_STACK_NAME),
+    ),
+    deployed: deployedModels(env),
+    maxAgeMs: 1000 * (Number(env[environment.settingsMaxAgeSeconds]) || SETTINGS_MAX_AGE_SECONDS),
     clock,
-    allowedOrigins: readList(env[environment.allowedOrigins]),
+    random: Math.random,
+    notify: (notice) => logSettingsNotice(logger, notice, clock.now()),
+    onTaken: ({ logLevel }) => logger.setLogLevel(logLevel),
   });
+  const allowedOrigins = readList(env[environment.allowedOrigins]);
+  const store = createStore(env, clock);
   const stopping = new AbortController();
   return {
-    app,
+    ...store,
+    ...createCallbacks(env, bedrock.config.credentials),
+    app: createApp({ ask, requests: store.requests, loadSettings, clock, allowedOrigins }),
+    ask,
+    loadSettings,
+    allowedOrigins,
     clock,
+    random: Math.random,
     log: (record) => logger.info('request', { ...record }),
     newRequestId: randomUUID,
     stopping: stopping.signal,
     stop: (reason) => stopping.abort(reason),
+  };
+}
+
+/** What is kept in tables. */
+function createStore(env: NodeJS.ProcessEnv, { now }: Clock) {
+  const client = createDynamoDbClient();
+  const requests = {
+    client,
+    name: env[environment.requestsTable] || tableName(DEFAULT_STACK_NAME, 'requests'),
+    now,
+  };
+  const connections = {
+    client,
+    name: env[environment.connectionsTable] || tableName(DEFAULT_STACK_NAME, 'connections'),
+    now,
+  };
+  return {
+    requests: createRequests(requests),
+    addPart: createParts(requests),
+    connections: createConnections(connections, connectionLimits),
+  };
+}
+
+/** The calls that need no client of their own. The endpoint of the WebSocket API is its stage's, which AWS has no default for. */
+function createCallbacks(env: NodeJS.ProcessEnv, credentials: SignedFetchParts['credentials']) {
+  const region = env['AWS_REGION'] || 'us-east-1';
+  const manage = createSignedFetch({ credentials, region, service: 'execute-api' });
+  const invoke = createSignedFetch({ credentials, region, service: 'lambda' });
+  const lambdaUrl = env['AWS_ENDPOINT_URL_LAMBDA'] || `https://lambda.${region}.amazonaws.com`;
+  return {
+    sockets: createSockets(manage, env['AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI'] ?? ''),
+    startWorker: createWorkerStarter(invoke, lambdaUrl, env[environment.workerFunction] ?? ''),
   };
 }
 

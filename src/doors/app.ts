@@ -8,6 +8,7 @@ import { methodNotAllowed } from 'hono/method-not-allowed';
 import { matchedRoutes } from 'hono/route';
 import { GatewayError, toGatewayError } from '../chat/errors.ts';
 import { EXPOSED_HEADERS } from '../names.ts';
+import { createCancelRoute } from './cancel.ts';
 import { type ChatParts, createChatRoute } from './chat.ts';
 import { type AppEnv, callerOf } from './edge.ts';
 import { toErrorResponse } from './envelope.ts';
@@ -29,6 +30,7 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
   app.use(requireIdentity);
   app.get('/v1/models', listModels(parts));
   app.post('/v1/chat', createChatRoute(parts));
+  app.delete('/v1/requests/:request_id', createCancelRoute(parts));
 
   app.notFound((c) => fail(c, new GatewayError('not_found', 'There is nothing at this path.')));
   app.onError((error, c) => fail(c, error));

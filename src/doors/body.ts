@@ -17,12 +17,20 @@ const forbiddenKeys = new Set(['__proto__', 'constructor', 'prototype']);
  */
 export async function readJson(request: Request, limitBytes: number): Promise<unknown> {
   requirePlainJson(request.headers);
-  const bytes = await readBytes(request, limitBytes);
+  const value = parseJson(await readBytes(request, limitBytes));
+  requireFairStrings(value);
+  return value;
+}
+
+/**
+ * As `readJson`, for what is here already and not too long; its strings are still to be looked at.
+ *
+ * @throws `invalid_json`, `invalid_request`
+ */
+export function parseJson(bytes: Uint8Array): unknown {
   if (bytes.length === 0) throw new GatewayError('invalid_json', 'The body is empty; send a JSON object.');
   scanStructure(bytes);
-  const value = parse(bytes);
-  checkStrings(value, '');
-  return value;
+  return parse(bytes);
 }
 
 /** Counts what really comes, whatever length was announced, and lets go at the limit. */
@@ -92,13 +100,14 @@ function parse(bytes: Uint8Array): unknown {
   }
 }
 
-function checkStrings(value: unknown, path: string): void {
+/** @throws `invalid_request` for half a surrogate pair, and for a key that could reach a prototype */
+export function requireFairStrings(value: unknown, path = ''): void {
   if (typeof value === 'string') requireWellFormed(value, path);
   if (value === null || typeof value !== 'object') return;
   const isList = Array.isArray(value);
   for (const [key, item] of Object.entries(value)) {
     if (!isList) requireFairKey(key, path);
-    checkStrings(item, isList ? `${path}[${key}]` : path === '' ? key : `${path}.${key}`);
+    requireFairStrings(item, isList ? `${path}[${key}]` : path === '' ? key : `${path}.${key}`);
   }
 }
 

@@ -4,15 +4,19 @@
 import type { Caller } from '../chat/request.ts';
 import { type HttpEvent, isFunctionUrlEvent } from './lambda-event.ts';
 
+/** What API Gateway says of a caller: the id of the key that was used, the principal that signed. */
+type Identity = { readonly apiKeyId?: string | null; readonly userArn?: string | null };
+
 /** Nobody, when API Gateway or the Function URL vouches for nobody. */
 export function toCaller(event: HttpEvent): Caller | undefined {
-  if (isFunctionUrlEvent(event)) {
-    const userArn = event.requestContext.authorizer?.iam?.userArn;
-    return userArn ? { tenant: toPrincipal(userArn), kind: 'iam', door: 'function-url' } : undefined;
-  }
-  const { identity } = event.requestContext;
-  if (identity?.apiKeyId) return { tenant: identity.apiKeyId, kind: 'api-key', door: 'rest' };
-  if (identity?.userArn) return { tenant: toPrincipal(identity.userArn), kind: 'iam', door: 'rest' };
+  return isFunctionUrlEvent(event)
+    ? identify({ userArn: event.requestContext.authorizer?.iam?.userArn ?? null }, 'function-url')
+    : identify(event.requestContext.identity, 'rest');
+}
+
+export function identify(identity: Identity | undefined, door: Caller['door']): Caller | undefined {
+  if (identity?.apiKeyId) return { tenant: identity.apiKeyId, kind: 'api-key', door };
+  if (identity?.userArn) return { tenant: toPrincipal(identity.userArn), kind: 'iam', door };
   return undefined;
 }
 

@@ -7,10 +7,10 @@ import type { Ask } from '../chat/ask.ts';
 import { type Clock, within } from '../chat/clock.ts';
 import { createRequest } from '../chat/create-request.ts';
 import { GatewayError, toGatewayError } from '../chat/errors.ts';
+import { type RequestRegistry, underLease } from '../chat/lease.ts';
 import type { ChatRequest } from '../chat/request.ts';
 import type { Settings } from '../chat/settings.ts';
 import { collectAnswer, throwFailure } from './answer.ts';
-
 import { readJson } from './body.ts';
 import { type AppEnv, callerOf } from './edge.ts';
 import { parseChat } from './question.ts';
@@ -23,30 +23,51 @@ const COMMIT_MS = 10_000;
 /** API Gateway cuts a REST response that is silent for 5 minutes, and an answer in one piece is silent until it is whole. */
 const REST_SILENCE_MS = 290_000;
 
+/** What an answer may take to end after its deadline. */
+const LAST_WORDS_MS = 5_000;
+
 export type ChatParts = {
   readonly ask: Ask;
+  readonly requests: RequestRegistry;
   readonly loadSettings: () => Promise<Settings>;
   readonly clock: Clock;
 };
 
-export function createChatRoute({ ask, loadSettings, clock }: ChatParts) {
+export function createChatRoute({ ask, requests, loadSettings, clock }: ChatParts) {
   return async function chat(c: Context<AppEnv>): Promise<Response> {
     const caller = callerOf(c);
     const settings = await loadSettings();
     const body = await readJson(c.req.raw, settings.bodyLimitBytes);
-    const { question, stream = prefersStream(c) } = parseChat(body, caller, c.env.record.request_id);
+    const ownId = c.env.record.request_id;
+    const { question, stream = prefersStream(c) } = parseChat(body, caller, ownId);
     c.env.record.request_id = question.requestId;
     const request = createRequest(question, settings);
+    const lease = await open(request, c.env.deadline, question.requestId !== ownId);
+    const askUnder = lease ? underLease(ask, lease) : ask;
 
     c.env.record.model = request.model;
     c.env.record.stream = stream;
-    const headers = { 'x-cache': request.cache === 'off' ? 'off' : 'bypass' };
-    if (stream) return await answerAsStream(c, request, headers);
-    return await answerInOnePiece(c, request, headers);
+    const headers = {
+      'x-cache': request.cache === 'off' ? 'off' : 'bypass',
+      ...(!lease && { 'x-cancellable': 'false' }),
+    };
+    if (stream) return await answerAsStream(c, askUnder, request, headers);
+    return await answerInOnePiece(c, askUnder, request, headers);
   };
+
+  /** A caller who chose the id wants it used once, and no answer if that cannot be promised; others want an answer. */
+  async function open({ caller, requestId }: ChatRequest, deadline: number, isChosen: boolean) {
+    try {
+      return await requests.open({ tenant: caller.tenant, requestId }, deadline + LAST_WORDS_MS);
+    } catch (error) {
+      if (isChosen || toGatewayError(error).code !== 'storage_unavailable') throw error;
+      return undefined;
+    }
+  }
 
   async function answerInOnePiece(
     { env, json }: Context<AppEnv>,
+    ask: Ask,
     request: ChatRequest,
     headers: AnswerHeaders,
   ) {
@@ -65,6 +86,7 @@ export function createChatRoute({ ask, loadSettings, clock }: ChatParts) {
 
   async function answerAsStream(
     { env, body }: Context<AppEnv>,
+    ask: Ask,
     request: ChatRequest,
     headers: AnswerHeaders,
   ) {
@@ -80,7 +102,7 @@ export function createChatRoute({ ask, loadSettings, clock }: ChatParts) {
   }
 }
 
-type AnswerHeaders = { readonly 'x-cache': string };
+type AnswerHeaders = { readonly 'x-cache': string; readonly 'x-cancellable'?: string };
 
 /** SSE only for those who ask for it: `*\/*` is what every client sends that never thought about it. */
 const prefersStream = (c: Context<AppEnv>) =>

@@ -13,7 +13,7 @@ import { doorOf, type HttpEvent, methodOf, toRequest } from './lambda-event.ts';
 import { type Log, noteError, type RequestRecord } from './record.ts';
 
 /** What is left of the function's time when an answer must be over, so that its end can still be told. */
-const CLOSING_MS = 5_000;
+export const CLOSING_MS = 5_000;
 
 /** How long a reader may leave a full buffer unread before the answer is given up. */
 const READER_STALL_MS = 60_000;

@@ -3,13 +3,14 @@
  * depends on the operator's settings is decided in `chat/request.ts`.
  */
 import * as z from 'zod/mini';
-import { GatewayError } from '../chat/errors.ts';
 import type { Caller, ContentBlock, Message, Question } from '../chat/request.ts';
-import { toSentences } from './schema-errors.ts';
+import { check } from './schema-errors.ts';
 
 const MAX_MESSAGES = 5_000;
 
-const id = z.string().check(z.regex(/^[A-Za-z0-9_-]{1,128}$/, 'must be 1 to 128 of A-Z, a-z, 0-9, _ and -'));
+export const id = z
+  .string()
+  .check(z.regex(/^[A-Za-z0-9_-]{1,128}$/, 'must be 1 to 128 of A-Z, a-z, 0-9, _ and -'));
 const filled = z.string().check(z.refine((text) => text.trim() !== '', 'must not be blank'));
 const bytes = z.pipe(
   z.base64('must be base64'),
@@ -112,12 +113,7 @@ export type ParsedChat = {
  * @throws `invalid_request`, naming each field and its limit
  */
 export function parseChat(body: unknown, caller: Caller, requestId: string): ParsedChat {
-  const parsed = chatBody.safeParse(body);
-  if (!parsed.success) {
-    const { message, param } = toSentences(parsed.error.issues);
-    throw new GatewayError('invalid_request', message, { ...(param !== undefined && { param }) });
-  }
-  const { prompt, system, chat_id, request_id, cache, store, stream, model, ...rest } = parsed.data;
+  const { prompt, system, chat_id, request_id, cache, store, stream, model, ...rest } = check(chatBody, body);
   const { temperature, top_p, max_tokens, max_tokens_to_sample, stop_sequences } = rest.parameters;
   const maxTokens = max_tokens ?? max_tokens_to_sample;
   const messages: readonly Message[] = rest.messages ?? [{ role: 'user', content: toText(prompt ?? '') }];

@@ -18,6 +18,8 @@ export type RequestRecord = {
   /** How the answer ended. An answer whose reader left is `cancelled`. */
   outcome?: 'done' | 'error' | 'cancelled';
   code?: string;
+  /** Why the frames of an answer did not arrive, when they did not: `gone`, `throttled`, `forbidden`, `failed`. */
+  delivery?: string;
   /** The names of what was thrown, outermost first, and for our own faults where. No messages: they may quote. */
   cause?: readonly string[];
   stop_reason?: string;

@@ -2,11 +2,24 @@
  * What is wrong with a body, in sentences that name the field and its limit. The library says what it found; the words are ours.
  */
 import type * as z from 'zod/mini';
+import { GatewayError } from '../chat/errors.ts';
 
 const MAX_ISSUES = 10;
 const MAX_QUOTED_CHARS = 64;
 
 type Issue = z.core.$ZodIssue;
+
+/**
+ * The value as the schema reads it.
+ *
+ * @throws `invalid_request`, naming each field and its limit
+ */
+export function check<Schema extends z.ZodMiniType>(schema: Schema, value: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { message, param } = toSentences(parsed.error.issues);
+  throw new GatewayError('invalid_request', message, { ...(param !== undefined && { param }) });
+}
 
 /** At most ten sentences in one message, and the first field at fault. */
 export function toSentences(issues: readonly Issue[]): { readonly message: string; readonly param?: string } {

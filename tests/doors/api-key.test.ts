@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { handler } from '../../src/authorizer.lambda.ts';
-import { findApiKey } from '../../src/doors/api-key.ts';
+import { findApiKey, findSubprotocols, SUBPROTOCOL } from '../../src/doors/api-key.ts';
 
 const finding = suite('findApiKey');
 
@@ -24,7 +24,28 @@ finding('nothing else is a key', () => {
   assert.is(findApiKey({}), undefined);
 });
 
+finding('a browser brings its key as a WebSocket subprotocol, which stands behind the headers', () => {
+  const offer = 'llm-gateway,  llm-gateway.key.k3 , llm-gateway.key.k4';
+  assert.is(findApiKey({ 'Sec-WebSocket-Protocol': offer }), 'k3');
+  assert.is(findApiKey({ 'sec-websocket-protocol': offer, authorization: 'Bearer k2' }), 'k2');
+  assert.is(findApiKey({ 'sec-websocket-protocol': offer, 'x-api-key': 'k1' }), 'k1');
+  for (const other of ['', 'llm-gateway', 'llm-gateway.key.', 'Llm-Gateway.Key.k', 'x-llm-gateway.key.k']) {
+    assert.is(findApiKey({ 'sec-websocket-protocol': other }), undefined, other);
+  }
+});
+
 finding.run();
+
+// ---
+
+const offering = suite('findSubprotocols');
+
+offering('they are the names between the commas', () => {
+  assert.equal(findSubprotocols({ 'Sec-WebSocket-Protocol': ' a ,b,c ' }), ['a', 'b', 'c']);
+  assert.not(findSubprotocols({}).includes(SUBPROTOCOL));
+});
+
+offering.run();
 
 // ---
 
@@ -40,6 +61,8 @@ authorizing('hands the key to API Gateway and names it nowhere else', async () =
   assert.is(result.usageIdentifierKey, 'secret-key');
   assert.is(result.policyDocument.Statement[0]?.Effect, 'Allow');
   assert.not.match(JSON.stringify({ ...result, usageIdentifierKey: '' }), 'secret-key');
+  const offered = await handler(event({ 'Sec-WebSocket-Protocol': 'llm-gateway, llm-gateway.key.k' }));
+  assert.is(offered.usageIdentifierKey, 'k');
 });
 
 authorizing('throws the one word that becomes a 401 when there is no key', async () => {

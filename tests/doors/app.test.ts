@@ -1,8 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GatewayError } from '../../src/chat/errors.ts';
+import type { RequestRegistry } from '../../src/chat/lease.ts';
 import { alice, bodyOf, buildApp, modelThat, say, silent, usage } from '../helpers/app.ts';
 import { settle } from '../helpers/manual-clock.ts';
+import { memoryRegistry } from '../helpers/registry.ts';
 
 const sse = { accept: 'text/event-stream' };
 const never = () => new Promise<never>(() => {});
@@ -232,6 +234,67 @@ gate('listed origins get CORS headers, others get none, and a preflight needs no
 gate.run();
 
 // ---
+
+const cancels = suite('cancelling over HTTP');
+
+const down = new GatewayError('storage_unavailable', 'Down.');
+const broken: RequestRegistry = { open: () => Promise.reject(down), cancel: () => Promise.reject(down) };
+
+cancels('is answered with 202 for a running request, and with the same 404 for any other', async () => {
+  const requests = memoryRegistry();
+  await requests.open({ tenant: 'alice', requestId: 'r1' }, 1);
+  const { send } = buildApp(silent, {}, [], requests);
+  const cancel = (id: string) => send(`/v1/requests/${id}`, { method: 'DELETE' });
+  const taken = await cancel('r1');
+  assert.is(taken.status, 202);
+  assert.equal(await bodyOf(taken), { request_id: 'r1', status: 'cancelling' });
+  for (const id of ['r1', 'unknown']) {
+    const refused = await cancel(id);
+    const { error } = await bodyOf(refused);
+    assert.equal([refused.status, error.code], [404, 'not_found'], id);
+    assert.is(error.message, 'There is no running request with this id.');
+  }
+});
+
+cancels('no table is asked for what is no id', async () => {
+  const { send } = buildApp(silent, {}, [], broken);
+  for (const id of ['not%20an%20id', 'r1%23x', 'x'.repeat(129)]) {
+    assert.is((await send(`/v1/requests/${id}`, { method: 'DELETE' })).status, 404, id);
+  }
+});
+
+cancels('is for those who are known, and nothing but DELETE', async () => {
+  const { send } = buildApp(silent);
+  const anonymous = await send('/v1/requests/r1', { method: 'DELETE' }, { caller: undefined });
+  assert.is(anonymous.status, 401);
+  const wrong = await send('/v1/requests/r1', { method: 'POST' });
+  assert.equal([wrong.status, wrong.headers.get('allow')], [405, 'DELETE']);
+});
+
+cancels('a request runs though the tables are down, and says that it cannot be cancelled', async () => {
+  const { chat, send } = buildApp(modelThat(...say('Hi')), {}, [], broken);
+  for (const stream of [true, false]) {
+    const response = await chat({ prompt: 'Hi', stream });
+    assert.equal([response.status, response.headers.get('x-cancellable')], [200, 'false']);
+    await response.text();
+  }
+  assert.is((await send('/v1/requests/r1', { method: 'DELETE' })).status, 503);
+});
+
+cancels('a caller who chose the id is refused then, since it could be used twice', async () => {
+  const { chat, asked } = buildApp(modelThat(...say('Hi')), {}, [], broken);
+  const response = await chat({ prompt: 'Hi', request_id: 'r1' });
+  assert.equal([response.status, response.headers.get('retry-after')], [503, null]);
+  assert.is((await bodyOf(response)).error.code, 'storage_unavailable');
+  assert.is(asked.length, 0);
+});
+
+cancels('a request that can be cancelled says nothing of it', async () => {
+  const { chat } = buildApp(modelThat(...say('Hi')));
+  assert.is((await chat({ prompt: 'Hi' })).headers.get('x-cancellable'), null);
+});
+
+cancels.run();
 
 const models = suite('GET /v1/models');
 

@@ -1,4 +1,8 @@
 import { startGateway } from '../helpers/gateway.ts';
 import { runDoorContract } from './contract.ts';
+import { runHttpContract } from './http-contract.ts';
 
-runDoorContract('REST', (settings = {}) => startGateway({ settings }), { status: 401 });
+const open = (settings = {}) => startGateway({ settings });
+
+runDoorContract('REST', open);
+runHttpContract('REST', open, { status: 401 });

@@ -1,6 +1,7 @@
 /** The app with a model that says what the test says, over no network at all. */
 import { createAsk, type Model } from '../../src/chat/ask.ts';
 import type { ModelEvent } from '../../src/chat/events.ts';
+import type { RequestRegistry } from '../../src/chat/lease.ts';
 import type { Caller } from '../../src/chat/request.ts';
 import type { Settings } from '../../src/chat/settings.ts';
 import { createApp } from '../../src/doors/app.ts';
@@ -8,6 +9,7 @@ import type { Edge } from '../../src/doors/edge.ts';
 import type { Envelope } from '../../src/doors/envelope.ts';
 import type { RequestRecord } from '../../src/doors/record.ts';
 import { createManualClock } from './manual-clock.ts';
+import { memoryRegistry } from './registry.ts';
 import { defaultSettings } from './requests.ts';
 
 export const alice: Caller = { tenant: 'alice', kind: 'api-key', door: 'rest' };
@@ -36,16 +38,24 @@ export const silent: Model = async function* () {
 export const bodyOf = async (response: Response) =>
   (await response.json()) as Envelope & { readonly [field: string]: unknown };
 
+/** Each request is the first of its id. */
+const forgetful: RequestRegistry = {
+  open: (key, until) => memoryRegistry().open(key, until),
+  cancel: async () => false,
+};
+
 export function buildApp(
   model: Model,
   settings: Partial<Settings> | (() => Promise<Settings>) = {},
   allowedOrigins: readonly string[] = [],
+  requests: RequestRegistry = forgetful,
 ) {
   const clock = createManualClock();
   const record: RequestRecord = { request_id: 'made-up', method: 'POST' };
   const left = new AbortController();
   const asked: Parameters<Model>[0][] = [];
   const app = createApp({
+    requests,
     ask: createAsk({
       model: (request, signal) => {
         asked.push(request);

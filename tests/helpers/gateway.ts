@@ -1,130 +1,196 @@
-/** The gateway over real sockets: REST stand-in, Lambda events, the real SDK, the simulator's real frames. */
+/** The gateway over real sockets: the stand-ins for AWS, real events, the real SDKs, the simulator's real frames. */
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { AwsClient } from 'aws4fetch';
-import { createParser } from 'eventsource-parser';
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { handler as authorizer } from '../../src/authorizer.lambda.ts';
 import { createBedrockModel } from '../../src/aws/bedrock.ts';
+import { createConnections } from '../../src/aws/connections.ts';
+import { createParts } from '../../src/aws/parts.ts';
+import { createRequests } from '../../src/aws/requests.ts';
+import { createSignedFetch } from '../../src/aws/signed-fetch.ts';
+import { createSockets } from '../../src/aws/sockets.ts';
+import { createWorkerStarter } from '../../src/aws/worker.ts';
 import { createAsk } from '../../src/chat/ask.ts';
 import { withAttempts } from '../../src/chat/attempts.ts';
+import type { Caller } from '../../src/chat/request.ts';
 import type { Settings } from '../../src/chat/settings.ts';
 import { createApp } from '../../src/doors/app.ts';
 import { createLambdaDoor } from '../../src/doors/lambda.ts';
 import type { RequestRecord } from '../../src/doors/record.ts';
+import { connectionLimits, createWebSocketDoor, type Job } from '../../src/doors/websocket.ts';
+import { createWorker } from '../../src/doors/worker.ts';
+import { createAwsServer } from '../../src/local/aws.ts';
 import { type Ledger, startBedrockSimulator } from '../../src/local/bedrock/simulator.ts';
+import { type ConnectionsApiOptions, createConnectionsApi } from '../../src/local/doors/connections.ts';
 import { createFunctionUrl } from '../../src/local/doors/function-url.ts';
 import { createRestApi } from '../../src/local/doors/rest-api.ts';
 import { awslambdaStandIn } from '../../src/local/doors/runtime.ts';
+import { createWebSocketApi } from '../../src/local/doors/websocket-api.ts';
+import type { DynamoDbOptions } from '../../src/local/dynamodb/server.ts';
+import { createLambdaInvoke, type LambdaInvokeOptions } from '../../src/local/lambda-invoke.ts';
+import { createTables } from '../../src/local/tables.ts';
 import { systemClock } from '../../src/wire.ts';
 import { bedrockClient } from './bedrock-client.ts';
+import { httpClient, type TestClient, type Who, webSocketClient } from './clients.ts';
+import { dynamoClient, startDynamoDb } from './dynamodb.ts';
 import { defaultSettings } from './requests.ts';
 
-export const KEY = 'test-key-of-twenty-characters';
-const ACCESS_KEY = { accessKeyId: 'AKIATEST', secretAccessKey: 'test-secret' };
+/** A key and a pair that signs for each of two tenants. */
+export const people = {
+  alice: {
+    tenant: 'alice',
+    key: 'key-of-alice-0123456789',
+    accessKeyId: 'AKIAALICE',
+    secretAccessKey: 'hers',
+  },
+  bob: { tenant: 'bob', key: 'key-of-bob-0123456789', accessKeyId: 'AKIABOB', secretAccessKey: 'his' },
+} as const satisfies Record<string, Who>;
 
-export type Gateway = {
-  readonly door: 'rest' | 'function-url';
-  /** Who `send` and `chat` call as. */
+/** What the product signs with. */
+const own = { accessKeyId: 'AKIAGATEWAY', secretAccessKey: 'its own' };
+
+export type Gateway = TestClient & {
+  readonly door: Caller['door'];
+  /** Who `ask`, `send` and the rest call as. */
   readonly tenant: string;
   readonly url: string;
+  /** `ws://…/ws` of the WebSocket door. */
+  readonly socketUrl: string;
   readonly ledger: Ledger;
   readonly records: readonly RequestRecord[];
-  /** A request of a known caller. */
-  send(path: string, init?: RequestInit): Promise<Response>;
-  chat(body: object, init?: RequestInit): Promise<Response>;
+  readonly tables: {
+    readonly client: DynamoDBClient;
+    readonly requests: string;
+    readonly connections: string;
+  };
+  /** The same door for somebody else. */
+  as(who: keyof typeof people): TestClient;
   close(): Promise<void>;
 };
 
-type Options = {
+export type GatewayOptions = {
   readonly door?: Gateway['door'];
   readonly settings?: Partial<Settings>;
   readonly tokensPerSecond?: number;
   /** In place of the simulator. */
   readonly endpoint?: string;
   readonly functionTimeoutMs?: number;
+  /** What goes wrong with AWS. */
+  readonly dynamoFault?: DynamoDbOptions['fault'];
+  readonly postFault?: ConnectionsApiOptions['fault'];
+  readonly invokeFault?: LambdaInvokeOptions['fault'];
 };
 
-export async function startGateway(options: Options = {}): Promise<Gateway> {
-  const { door = 'rest', functionTimeoutMs } = options;
+export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
+  const { door = 'rest', functionTimeoutMs, dynamoFault, postFault, invokeFault } = options;
   const simulator = await startBedrockSimulator({ tokensPerSecond: options.tokensPerSecond ?? 2000 });
-  const client = bedrockClient(options.endpoint ?? simulator.url, 3);
-  const settings = { ...defaultSettings, allowedModels: ['*'], modelCeiling: ['*'], ...options.settings };
+  const database = await startDynamoDb({ ...(dynamoFault && { fault: dynamoFault }) });
+  const dynamo = dynamoClient(database.url, 3);
+  const tables = await createTables(dynamo, 'test');
+  const bedrock = bedrockClient(options.endpoint ?? simulator.url, 3);
   const records: RequestRecord[] = [];
-  const model = withAttempts(createBedrockModel({ client, clock: systemClock }), () => undefined);
-  const app = createApp({
-    ask: createAsk({ model }),
-    loadSettings: async () => settings,
-    clock: systemClock,
-    allowedOrigins: [],
+
+  const webSocketApi = createWebSocketApi({
+    handler: (event) => createWebSocketDoor(() => parts)(event),
+    authorizer,
+    findTenant,
   });
-  const parts = {
-    app,
-    clock: systemClock,
-    log: (record: Readonly<RequestRecord>) => void records.push({ ...record }),
-    newRequestId: () => crypto.randomUUID(),
-    stopping: new AbortController().signal,
+  const secretOf = (id: string) => (id === own.accessKeyId ? own.secretAccessKey : undefined);
+  const lambda = createLambdaInvoke(
+    { worker: (job, context) => createWorker(() => parts)(job as Job, context) },
+    { secretOf, ...(invokeFault && { fault: invokeFault }) },
+  );
+  const faults = { ...(postFault && { fault: postFault }) };
+  const refuse = () => {
+    throw new Error('This service has a server of its own here.');
   };
+  const aws = createAwsServer({
+    lambda: lambda.handle,
+    connections: createConnectionsApi(webSocketApi.connections, { secretOf, ...faults }),
+    ssm: refuse,
+    dynamodb: refuse,
+    bedrock: refuse,
+  });
+  const parts = buildParts(await listen(aws));
+
   const common = {
     handler: createLambdaDoor(awslambdaStandIn.HttpResponseStream, () => parts),
     ...(functionTimeoutMs !== undefined && { limits: { functionMs: functionTimeoutMs } }),
   };
   const { server } =
-    door === 'rest'
-      ? createRestApi({ ...common, authorizer, findTenant: (key) => (key === KEY ? 'alice' : undefined) })
-      : createFunctionUrl({ ...common, secretOf, allowedOrigins: () => [] });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const send = async (path: string, init: RequestInit = {}) =>
-    await fetch(`${url}${path}`, door === 'rest' ? withKey(init) : await signed(`${url}${path}`, init));
+    door === 'function-url'
+      ? createFunctionUrl({ ...common, secretOf: findSecret, allowedOrigins: () => [] })
+      : createRestApi({ ...common, authorizer, findTenant });
+  server.on('upgrade', webSocketApi.upgrade);
+  const url = await listen(server);
+  const socketUrl = `${url.replace('http', 'ws')}/ws`;
+  const clientOf = (who: Who) =>
+    door === 'websocket' ? webSocketClient(socketUrl, url, who, records) : httpClient(url, who, door);
+
+  function buildParts(awsUrl: string) {
+    const settings = { ...defaultSettings, allowedModels: ['*'], modelCeiling: ['*'], ...options.settings };
+    const model = withAttempts(createBedrockModel({ client: bedrock, clock: systemClock }), () => undefined);
+    const { now } = systemClock;
+    const requests = createRequests({ client: dynamo, name: tables.requests, now });
+    const signed = { credentials: async () => own, region: 'us-east-1' };
+    const manage = createSignedFetch({ ...signed, service: 'execute-api' });
+    const invoke = createSignedFetch({ ...signed, service: 'lambda' });
+    const ask = createAsk({ model });
+    const loadSettings = async () => settings;
+    const allowedOrigins = ['https://app.example'];
+    return {
+      app: createApp({ ask, requests, loadSettings, clock: systemClock, allowedOrigins: [] }),
+      ask,
+      requests,
+      addPart: createParts({ client: dynamo, name: tables.requests, now }),
+      connections: createConnections({ client: dynamo, name: tables.connections, now }, connectionLimits),
+      sockets: createSockets(manage, `${awsUrl}/local`),
+      startWorker: createWorkerStarter(invoke, awsUrl, 'worker'),
+      loadSettings,
+      allowedOrigins,
+      clock: systemClock,
+      random: Math.random,
+      log: (record: Readonly<RequestRecord>) => void records.push({ ...record }),
+      newRequestId: () => crypto.randomUUID(),
+      stopping: new AbortController().signal,
+    };
+  }
+
   return {
     door,
-    tenant: door === 'rest' ? 'alice' : ACCESS_KEY.accessKeyId,
+    tenant: door === 'function-url' ? people.alice.accessKeyId : people.alice.tenant,
     url,
+    socketUrl,
     ledger: simulator.ledger,
     records,
-    send,
-    chat: (body, init = {}) =>
-      send('/v1/chat', {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-        ...init,
-      }),
+    tables: { client: dynamo, ...tables },
+    ...clientOf(people.alice),
+    as: (who) => clientOf(people[who]),
     async close() {
-      client.destroy();
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await webSocketApi.closeAll();
+      await lambda.drain();
+      await Promise.all([stop(server), stop(aws)]);
+      bedrock.destroy();
+      dynamo.destroy();
+      await database.close();
       await simulator.close();
     },
   };
 }
 
-const secretOf = (id: string) => (id === ACCESS_KEY.accessKeyId ? ACCESS_KEY.secretAccessKey : undefined);
+const findTenant = (key: string) => Object.values(people).find((who) => who.key === key)?.tenant;
 
-function withKey(init: RequestInit): RequestInit {
-  const headers = new Headers(init.headers);
-  headers.set('x-api-key', KEY);
-  return { ...init, headers };
+const findSecret = (id: string) =>
+  Object.values(people).find(({ accessKeyId }) => accessKeyId === id)?.secretAccessKey;
+
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-async function signed(url: string, init: RequestInit): Promise<RequestInit> {
-  const aws = new AwsClient({ ...ACCESS_KEY, service: 'lambda', region: 'us-east-1' });
-  if (!(init.body instanceof ReadableStream))
-    return { ...init, headers: (await aws.sign(url, init)).headers };
-  const body = await new Response(init.body).arrayBuffer();
-  const { headers } = await aws.sign(url, { ...init, body });
-  return { ...init, headers, body: new Blob([body]).stream() };
-}
-
-export type SseEvent = { readonly name: string; readonly data: Record<string, unknown> };
-
-/** The events of a stream, as a client's parser reads them. */
-export async function readSse(response: Response): Promise<SseEvent[]> {
-  const events: SseEvent[] = [];
-  const parser = createParser({
-    onEvent: ({ event = '', data }) => void events.push({ name: event, data: JSON.parse(data) }),
-  });
-  parser.feed(await response.text());
-  return events;
+async function stop(server: Server) {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
 }
 
 /** Waits until it is so; a file's time limit ends it when it never is. */

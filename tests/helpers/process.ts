@@ -11,6 +11,7 @@ export type Running = {
   readonly process: ChildProcess;
   readonly url: string;
   readonly functionUrl: string;
+  readonly socketUrl: string;
   readonly curl: string;
   readonly output: () => string;
 };
@@ -33,8 +34,9 @@ export async function start(env: Record<string, string> = {}): Promise<Running> 
   await until(() => output.includes('Ctrl-C stops') || process_.exitCode !== null);
   const url = /REST +(\S+)/.exec(output)?.[1] ?? '';
   const functionUrl = /Function URL +([^,\s]+)/.exec(output)?.[1] ?? '';
+  const socketUrl = /WebSocket +(\S+)/.exec(output)?.[1] ?? '';
   const curl = /^ *(curl .*)$/m.exec(output)?.[1] ?? '';
-  return { process: process_, url, functionUrl, curl, output: () => output };
+  return { process: process_, url, functionUrl, socketUrl, curl, output: () => output };
 }
 
 export const exited = ({ process: child }: Running) =>

@@ -4,7 +4,8 @@ import * as assert from 'uvu/assert';
 import { type ErrorCode, errorKinds } from '../../src/chat/errors.ts';
 import type { Settings } from '../../src/chat/settings.ts';
 import { faults } from '../../src/local/bedrock/faults.ts';
-import { type Gateway, readSse, startGateway, until } from '../helpers/gateway.ts';
+import { readSse } from '../helpers/clients.ts';
+import { type Gateway, startGateway, until } from '../helpers/gateway.ts';
 
 type Fault = keyof typeof faults;
 

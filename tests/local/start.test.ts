@@ -3,8 +3,9 @@ import { spawn } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startBytesServer } from '../helpers/bytes-server.ts';
+import { openSocket, readSse } from '../helpers/clients.ts';
 import { shortAnswer } from '../helpers/frames.ts';
-import { readSse, until } from '../helpers/gateway.ts';
+import { until } from '../helpers/gateway.ts';
 import { ACCESS_KEY, chat, exited, KEY, runScript, start, stop } from '../helpers/process.ts';
 
 async function shell(command: string): Promise<string[]> {
@@ -95,6 +96,15 @@ starting('ALLOWED_ORIGINS means the same on both doors, spaces and all', async (
   await stop(running);
 });
 
+starting(
+  'a profile whose credentials have expired is nothing to a gateway that needs no account',
+  async () => {
+    const running = await start({ AWS_PROFILE: 'expired', AWS_SESSION_TOKEN: 'old' });
+    assert.is((await chat(running.url, { prompt: 'ECHO Hi', request_id: 'r1' })).status, 200);
+    await stop(running);
+  },
+);
+
 starting('a default model that is not allowed is told before anybody asks', async () => {
   const running = await start({ DEFAULT_MODEL: 'a.one', ALLOWED_MODELS: 'b.two' });
   assert.is(await exited(running), 1);
@@ -129,6 +139,56 @@ starting(
     assert.is(await exited(running), 0);
   },
 );
+
+starting(
+  'after Ctrl-C a WebSocket’s running answer ends well, a stalled one is told, and it closes',
+  async () => {
+    const running = await start();
+    const { socket, next } = await openSocket(running.socketUrl, { key: KEY });
+    const closed = new Promise<CloseEvent>((resolve) => socket.addEventListener('close', resolve));
+    const ask = (question: object) => socket.send(JSON.stringify({ action: 'chat', ...question }));
+    ask({ request_id: 'finishing', prompt: `ECHO ${'word '.repeat(60)}` });
+    ask({ request_id: 'stalled', prompt: 'Hi', model: 'simulator.stall-mid-stream' });
+    const frames = [await next()];
+    while (new Set(frames.map((frame) => frame.request_id)).size < 2) frames.push(await next());
+    running.process.kill('SIGINT');
+    const ends = () => frames.filter(({ type }) => ['done', 'error', 'cancelled'].includes(type));
+    while (ends().length < 2) frames.push(await next());
+    assert.equal(
+      ends().map(({ type, request_id: id }) => [id, type]),
+      [
+        ['finishing', 'done'],
+        ['stalled', 'error'],
+      ],
+    );
+    assert.match(JSON.stringify(ends()[1]), '"code":"overloaded"');
+    assert.is((await closed).code, 1001);
+    assert.is(await exited(running), 0);
+  },
+);
+
+starting('the log of a WebSocket’s answer has neither the question, the answer nor the key', async () => {
+  const running = await start();
+  const { socket, next } = await openSocket(running.socketUrl, { key: KEY });
+  socket.send(JSON.stringify({ action: 'chat', request_id: 'r1', prompt: 'ECHO canary-answer' }));
+  while ((await next()).type !== 'done');
+  socket.close();
+  const logs = () =>
+    running
+      .output()
+      .split('\n')
+      .filter((line) => line.includes('"message":"request"'));
+  await until(() => logs().length === 4);
+  assert.equal(
+    logs()
+      .map((line) => JSON.parse(line).method)
+      .sort(),
+    ['CONNECT', 'DISCONNECT', 'MESSAGE', 'WORK'],
+  );
+  assert.ok(logs().every((line) => line.includes('"door":"websocket"')));
+  assert.not.match(logs().join(''), 'canary');
+  await stop(running);
+});
 
 starting('what it is asked in vain is told in a sentence each', async () => {
   const running = await start({ PORT: 'x', AWS_PORT: '-1' });

@@ -46,7 +46,11 @@ export function createHttpDoor(admit: Admit, given: Partial<DoorLimits> = {}): H
     }
   };
 
-  const server = createServer(serverOptions(limits), answer);
+  const server: Server = createServer(
+    // Whoever asks for a protocol that is not spoken here gets HTTP.
+    { ...serverOptions(limits), shouldUpgradeCallback: (message) => isUpgraded(message, server) },
+    answer,
+  );
   server.maxConnections = limits.connections;
   // With this listener a caller who asks first is told to send his body when it is wanted, and not before.
   server.on('checkContinue', answer);
@@ -88,6 +92,9 @@ const serverOptions = (limits: DoorLimits) => ({
   keepAlive: true,
   keepAliveInitialDelay: 30_000,
 });
+
+const isUpgraded = ({ headers: { upgrade = '' } }: IncomingMessage, server: Server) =>
+  upgrade.toLowerCase() === 'websocket' && server.listenerCount('upgrade') > 0;
 
 /** A page elsewhere that found a name for 127.0.0.1 brings that name along. */
 function requireLocalHost({ url = '', headersDistinct: { host = [] } }: IncomingMessage) {
