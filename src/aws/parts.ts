@@ -53,7 +53,11 @@ export function createParts(parts: TableParts) {
     await texts.put({ pk: `${pk}#${part.n}`, json, ttl: texts.expireIn(2 * WAIT_SECONDS) });
     if ((await count(pk, part.n, part.of)) < part.of) return undefined;
     const keys = Array.from({ length: part.of }, (_, n) => `${pk}#${n}`);
-    const rows = await Promise.all(keys.map((key) => texts.get(key)));
-    return rows.map((row) => JSON.parse(row?.json ?? '""')).join('');
+    const found = await Promise.all(keys.map((key) => texts.get(key)));
+    const slices = found.flatMap((row) => (row?.json === undefined ? [] : [String(JSON.parse(row.json))]));
+    // Whoever else had the last part, delivered twice, has taken them.
+    if (slices.length < part.of) return undefined;
+    for (const key of [pk, ...keys]) texts.remove(key).catch(() => undefined);
+    return slices.join('');
   };
 }

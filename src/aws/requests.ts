@@ -78,9 +78,11 @@ export function createRequests(parts: TableParts) {
     },
   });
 
-  const readText = async ({ pk, textOwner = '', textRows = 0 }: Partial<RequestRow> & { pk: string }) => {
+  /** The text, which nobody reads a second time. */
+  const takeText = async ({ pk, textOwner = '', textRows = 0 }: Partial<RequestRow> & { pk: string }) => {
     const keys = Array.from({ length: textRows }, (_, n) => `${pk}#${textOwner}#${n}`);
     const rows = await Promise.all(keys.map((key) => texts.get(key)));
+    for (const key of keys) texts.remove(key).catch(() => undefined);
     return Buffer.concat(rows.map((row) => row?.bytes ?? Buffer.alloc(0))).toString();
   };
 
@@ -143,7 +145,7 @@ export function createRequests(parts: TableParts) {
       const { caller, connectionId, slot } = row;
       const isCancelled = row.verdict !== undefined;
       const lease = createLease(key, owner);
-      return { lease, isCancelled, text: await readText(row), caller, connectionId, slot };
+      return { lease, isCancelled, text: await takeText(row), caller, connectionId, slot };
     },
   };
 }

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createParts } from '../../src/aws/parts.ts';
 import { failureOf } from '../helpers/rejects.ts';
-import { inTables } from '../helpers/tables.ts';
+import { inTables, keysOf } from '../helpers/tables.ts';
 
 const key = { tenant: 'alice', requestId: 'r1' };
 const part = (n: number, of: number, data: string, connectionId = 'c=') => ({ connectionId, n, of, data });
@@ -18,6 +18,35 @@ gathering(
     assert.is(await addPart(key, part(0, 3, 'a')), undefined);
     assert.is(await addPart(key, part(0, 3, 'a')), undefined, 'the same one twice');
     assert.is(await addPart(key, part(1, 3, 'b')), 'abc');
+  }),
+);
+
+gathering(
+  'are gone when the whole is there',
+  inTables(async (tables) => {
+    const addPart = createParts(tables.requests);
+    await addPart(key, part(0, 2, 'a'));
+    await keysOf(tables, tables.requests.name, 2);
+    assert.is(await addPart(key, part(1, 2, 'b')), 'ab');
+    await keysOf(tables, tables.requests.name, 0);
+  }),
+);
+
+gathering(
+  'of which the last comes twice at once make one whole or two, and no half one',
+  inTables(async ({ requests, faults }) => {
+    const addPart = createParts(requests);
+    let reads = 0;
+    // Those who read later find the parts taken, or half of them.
+    faults.next = (operation) =>
+      operation === 'GetItem' && reads++ % 6 > 2 ? { type: 'slow', ms: 20 } : undefined;
+    for (let round = 0; round < 10; round++) {
+      const id = { ...key, requestId: `r${round}` };
+      await addPart(id, part(0, 2, 'a'));
+      const wholes = await Promise.all([1, 2, 3].map(() => addPart(id, part(1, 2, 'b'))));
+      const found = wholes.filter((whole) => whole !== undefined);
+      assert.ok(found.length >= 1 && found.every((whole) => whole === 'ab'), JSON.stringify(wholes));
+    }
   }),
 );
 

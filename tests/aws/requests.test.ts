@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { createRequests } from '../../src/aws/requests.ts';
 import type { Caller } from '../../src/chat/request.ts';
 import { failureOf } from '../helpers/rejects.ts';
-import { inTables, START_MS } from '../helpers/tables.ts';
+import { inTables, keysOf, START_MS } from '../helpers/tables.ts';
 
 const key = { tenant: 'alice', requestId: 'r1' };
 const caller: Caller = { tenant: 'alice', kind: 'api-key', door: 'websocket' };
@@ -151,6 +151,17 @@ handing(
     assert.equal({ ...claimed, lease: undefined }, { ...expected, isCancelled: false, lease: undefined });
     assert.is(await claimed?.lease.end('done'), 'done');
     assert.is(await requests.claim(key, soon), undefined);
+  }),
+);
+
+handing(
+  'nothing is left of a question’s text once it was claimed',
+  inTables(async (tables) => {
+    const requests = createRequests(tables.requests);
+    await requests.store(key, waiting, soon);
+    await keysOf(tables, tables.requests.name, 2);
+    await requests.claim(key, soon);
+    assert.equal(await keysOf(tables, tables.requests.name, 1), ['alice#r1']);
   }),
 );
 

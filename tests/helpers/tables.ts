@@ -1,5 +1,5 @@
 /** The gateway's tables in an embedded DynamoDB, with a clock that the test sets. */
-import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { DynamoDBDocumentClient, ScanCommand } from '@aws-sdk/lib-dynamodb';
 import type { TableParts } from '../../src/aws/table.ts';
 import type { DynamoDbOptions } from '../../src/local/dynamodb/server.ts';
 import { createTables } from '../../src/local/tables.ts';
@@ -16,6 +16,14 @@ export type TestTables = {
   /** What goes wrong from now on. */
   faults: { next: DynamoDbOptions['fault'] };
 };
+
+/** The keys of a table's rows, as soon as there are so many. */
+export async function keysOf({ documents }: TestTables, TableName: string, count: number): Promise<string[]> {
+  for (;;) {
+    const { Items = [] } = await documents.send(new ScanCommand({ TableName, ConsistentRead: true }));
+    if (Items.length === count) return Items.map(({ pk }) => pk);
+  }
+}
 
 /** Opens the tables for a test, and closes them after it. */
 export const inTables = (test: (tables: TestTables) => Promise<void>) => async () => {

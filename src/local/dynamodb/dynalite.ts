@@ -42,7 +42,7 @@ export async function openStore(path: string | undefined): Promise<Store> {
   await store.db.open().catch((cause) => {
     const isLocked = cause.cause?.code === 'LEVEL_LOCKED';
     const problem = isLocked
-      ? 'are in use: another gateway is running there.'
+      ? 'are in use: another gateway is running there. Stop it, or start this one with --memory.'
       : 'cannot be read: delete the folder to start without any.';
     throw new Error(`The tables in ${path} ${problem}`, { cause });
   });

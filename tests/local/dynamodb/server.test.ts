@@ -237,7 +237,10 @@ places('that another gateway uses is refused by name', async () => {
   using place = folder();
   await using _ = await open(place);
   const { message } = await failureOf(createDynamoDb(place));
-  assert.is(message, `The tables in ${place.path} are in use: another gateway is running there.`);
+  assert.is(
+    message,
+    `The tables in ${place.path} are in use: another gateway is running there. Stop it, or start this one with --memory.`,
+  );
 });
 
 places('that holds something else is refused by name, with what to do', async () => {
