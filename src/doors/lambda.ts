@@ -10,7 +10,7 @@ import { toCaller } from './caller.ts';
 import type { Edge } from './edge.ts';
 import { toErrorResponse } from './envelope.ts';
 import { doorOf, type HttpEvent, methodOf, toRequest } from './lambda-event.ts';
-import { type Log, noteError, type RequestRecord } from './record.ts';
+import { type Log, noteError, type RequestRecord, toPrincipalName } from './record.ts';
 
 /** What is left of the function's time when an answer must be over, so that its end can still be told. */
 export const CLOSING_MS = 5_000;
@@ -69,7 +69,7 @@ export function createLambdaDoor(prelude: Prelude, parts: () => LambdaDoorParts)
         record,
       };
       record.door = edge.door;
-      if (edge.caller) record.tenant = edge.caller.tenant;
+      if (edge.caller) record.tenant = toPrincipalName(edge.caller.tenant);
       const response = await respond(app, event, edge);
       await send(response.body, prelude.from(responseStream, toMetadata(response)), left.signal, clock);
     } finally {

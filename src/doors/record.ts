@@ -11,6 +11,7 @@ export type RequestRecord = {
   /** The pattern that matched, such as `/v1/chat`, and never the path itself. */
   route?: string;
   door?: string;
+  /** Who was calling, as `toPrincipalName` writes it. */
   tenant?: string;
   status?: number;
   stream?: boolean;
@@ -28,6 +29,9 @@ export type RequestRecord = {
   first_event_ms?: number;
   total_ms?: number;
 };
+
+/** A tenant without the account that it is of: a key's id as it is, a principal's ARN as `assumed-role/Name`. */
+export const toPrincipalName = (tenant: string): string => tenant.replace(/^arn:.*:/, '');
 
 export type Log = (record: Readonly<RequestRecord>) => void;
 

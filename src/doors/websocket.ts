@@ -14,7 +14,7 @@ import { notRunning } from './cancel.ts';
 import { toEnvelope } from './envelope.ts';
 import { type PostResult, toFrame } from './frames.ts';
 import { parseChat } from './question.ts';
-import { type Log, noteError, type RequestRecord } from './record.ts';
+import { type Log, noteError, type RequestRecord, toPrincipalName } from './record.ts';
 import type { SocketEvent, SocketReply } from './socket-event.ts';
 import { findRequestId, parseMessage, type SocketMessage } from './socket-message.ts';
 
@@ -127,7 +127,7 @@ async function connect(
 ): Promise<SocketReply> {
   const caller = identify(requestContext.identity, 'websocket');
   if (!caller) throw new GatewayError('unauthorized', 'The connection has no identity.');
-  record.tenant = caller.tenant;
+  record.tenant = toPrincipalName(caller.tenant);
   const origin = findHeader(headers, 'origin');
   if (origin !== undefined && !allowedOrigins.includes('*') && !allowedOrigins.includes(origin)) {
     throw new GatewayError('forbidden', 'Pages of this origin may not connect.');
@@ -150,7 +150,7 @@ async function receive(parts: SocketParts, event: SocketEvent, record: RequestRe
     if (connection === 'busy') throw tooMany(`${connectionLimits.messagesPerSecond} messages a second`);
     if (!connection || connection.expiresAt <= clock.now()) throw tooOld();
     const { caller } = connection;
-    record.tenant = caller.tenant;
+    record.tenant = toPrincipalName(caller.tenant);
     await dispatch(parts, parseMessage(text), text, { connectionId, caller, messageId }, record);
     record.status = 200;
   } catch (thrown) {

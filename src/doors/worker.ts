@@ -14,7 +14,7 @@ import { toEnvelope } from './envelope.ts';
 import { sendFrames, toFrame } from './frames.ts';
 import { CLOSING_MS } from './lambda.ts';
 import { parseChat } from './question.ts';
-import { noteAnswer, noteError, type RequestRecord } from './record.ts';
+import { noteAnswer, noteError, type RequestRecord, toPrincipalName } from './record.ts';
 import { parseMessage } from './socket-message.ts';
 import { forgetConnection, type Job, type SocketParts, type Waiting } from './websocket.ts';
 
@@ -43,7 +43,12 @@ export function createWorker(parts: () => WorkerParts): Worker {
     const { clock, log, requests, sockets } = parts();
     const began = clock.now();
     const endsAt = began + context.getRemainingTimeInMillis();
-    const record: RequestRecord = { request_id: requestId, method: 'WORK', door: 'websocket', tenant };
+    const record: RequestRecord = {
+      request_id: requestId,
+      method: 'WORK',
+      door: 'websocket',
+      tenant: toPrincipalName(tenant),
+    };
     try {
       const claimed = await requests.claim({ tenant, requestId }, endsAt);
       if (!claimed) return;
