@@ -108,6 +108,18 @@ const chat = { action: 'chat', prompt: 'Why?', request_id: 'r1' };
 
 const connecting = suite('$connect');
 
+connecting('a principal that signed is the tenant, and the log names it without its account', async () => {
+  const { connect, say, rows, records } = await build();
+  const role = 'arn:aws:sts::123456789012:assumed-role/Front';
+  await connect({}, { userArn: `${role}/session-1` });
+  await say({ action: 'ping' });
+  assert.equal(rows.get('c1=')?.caller, { tenant: role, kind: 'iam', door: 'websocket' });
+  assert.equal(
+    records.map(({ tenant }) => tenant),
+    ['assumed-role/Front', 'assumed-role/Front'],
+  );
+});
+
 connecting('whoever AWS vouches for is let in, for as long as the settings say', async () => {
   const { connect, rows, clock } = await build();
   assert.equal(await connect(), { statusCode: 200 });

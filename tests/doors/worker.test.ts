@@ -76,7 +76,7 @@ async function build(model: Model, { connections, reply = () => 'sent', ...chang
   const types = () => posted.map(({ frame }) => frame['type']);
   const errors = () =>
     posted.flatMap(({ frame }) => (frame['error'] as { code: string } | undefined)?.code ?? []);
-  return { clock, registry, seen, posted, records, types, errors, work: () => worker(job, context) };
+  return { clock, registry, seen, posted, records, parts, types, errors, work: () => worker(job, context) };
 }
 
 const working = suite('createWorker');
@@ -97,6 +97,13 @@ working('a question is answered to its connection, and then takes no room there'
   assert.is(record?.outcome, 'done');
   assert.is(record?.output_tokens, usage.outputTokens);
   assert.not.match(JSON.stringify(record), /Why|cage/);
+});
+
+working('the log names a principal that signed without its account', async () => {
+  const { records, parts } = await build(silent);
+  const tenant = 'arn:aws:iam::123456789012:user/bob';
+  await createWorker(() => parts)({ ...job, tenant }, context);
+  assert.is(records[0]?.tenant, 'user/bob');
 });
 
 working('a job that is delivered twice asks once', async () => {
