@@ -1,9 +1,10 @@
 /**
- * The gateway's answer as a command sees it: the events of its stream, the sentence of its refusal, and how both are shown to whoever
- * asked.
+ * The gateway's answer as a command sees it: its events, the sentence of its refusal, and how both are shown
+ * to whoever asked.
  */
 import { styleText } from 'node:util';
-import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import { createParser } from 'eventsource-parser';
+import { isLoopback } from './credentials.ts';
 
 /** What there is to say to the user before the command ends with this exit code. */
 export class Ending extends Error {
@@ -18,29 +19,37 @@ export class Ending extends Error {
 type Data = Record<string, unknown>;
 type Print = (name: string, data: Data) => void;
 
+/** The same by every door. */
+export type AnswerEvent = { readonly name: string; readonly data: Data };
+
 /**
- * Prints each event as it arrives, and reads to the end of the stream, so that the gateway does not see a client that leaves early.
+ * Prints each event as it arrives, and reads to the end of the events, so that the gateway does not see a
+ * client that leaves early.
  *
  * @throws `Ending` for any answer that is not whole
  */
-export async function readAnswer(response: Response, print: Print): Promise<void> {
+export async function readAnswer(events: AsyncIterable<AnswerEvent>, print: Print): Promise<void> {
   let ending: Ending | 'done' | undefined;
-  for await (const { event = 'message', data: json } of readEvents(response)) {
+  for await (const { name, data } of events) {
     if (ending !== undefined) continue;
-    const data = parseJson(json);
-    print(event, data);
-    if (event === 'done') ending = 'done';
-    if (event === 'cancelled') ending = new Ending(1, 'The answer was cancelled.');
-    if (event === 'error') ending = new Ending(1, describeError(data['error'], requestIdOf(response)));
+    print(name, data);
+    if (name === 'done') ending = 'done';
+    if (name === 'cancelled') ending = new Ending(1, 'The answer was cancelled.');
+    if (name === 'error') ending = new Ending(1, describeError(data['error']));
   }
   ending ??= new Ending(1, 'The answer broke off before its end.');
   if (ending instanceof Ending) throw ending;
 }
 
-/** A connection that breaks is the end of the events; whether of the answer too, they have said themselves. */
-async function* readEvents({ body }: Response): AsyncGenerator<EventSourceMessage> {
-  const arrived: EventSourceMessage[] = [];
-  const parser = createParser({ onEvent: (event) => void arrived.push(event) });
+/**
+ * The events of an event stream. A connection that breaks is the end of the events; whether of the answer
+ * too, they have said themselves.
+ */
+export async function* readEvents({ body }: Response): AsyncGenerator<AnswerEvent> {
+  const arrived: AnswerEvent[] = [];
+  const parser = createParser({
+    onEvent: ({ event = 'message', data }) => void arrived.push({ name: event, data: parseJson(data) }),
+  });
   const utf8 = new TextDecoder();
   try {
     for await (const bytes of body ?? []) {
@@ -53,20 +62,28 @@ async function* readEvents({ body }: Response): AsyncGenerator<EventSourceMessag
 /** The gateway's envelope, or what AWS says in front of it, as in `{"Message":"Forbidden"}`. */
 export async function describeRefusal(response: Response): Promise<string> {
   const body = parseJson(await response.text().catch(() => ''));
-  if (isRecord(body['error'])) return describeError(body['error'], requestIdOf(response));
+  if (isRecord(body['error'])) return describeError(body['error'], response.headers.get('x-request-id'));
   // One line: after it, AWS may quote the request, and with it the session token.
   const said = [body['Message'], body['message']].find(isText)?.split('\n')[0];
   return `The gateway answered with HTTP ${response.status}${said ? `: ${said}` : ', and no reason.'}`;
 }
 
-function describeError(error: unknown, requestId: string | null): string {
+/** An envelope's error, with its request. */
+export function describeError(error: unknown, requestId: string | null = null): string {
   const { code, message, request_id: id = requestId } = isRecord(error) ? error : {};
   const said =
     [code, message].filter(isText).join(': ') || 'The answer failed, for no reason that was given.';
   return id ? `${said}\nrequest id: ${id}` : said;
 }
 
-const requestIdOf = ({ headers }: Response) => headers.get('x-request-id');
+/** Why nothing was sent at all, from what `fetch` threw. */
+export function describeUnreachable(url: URL, error: unknown): string {
+  const cause = error instanceof Error && isRecord(error.cause) ? error.cause : {};
+  const code = typeof cause['code'] === 'string' ? ` (${cause['code']})` : '';
+  return isLoopback(url)
+    ? `Nothing answers at ${url.origin}${code}; run npm start first.`
+    : `${url.origin} cannot be reached${code}; is the URL right?`;
+}
 
 export type Screen = {
   readonly out: (text: string) => void;
@@ -108,7 +125,7 @@ export function createPrinter({ out, err, isTerminal = false }: Screen) {
 }
 
 /** Without fields where there is no JSON object. */
-function parseJson(text: string): Data {
+export function parseJson(text: string): Data {
   try {
     const value: unknown = JSON.parse(text);
     return isRecord(value) ? value : {};

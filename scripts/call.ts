@@ -1,32 +1,55 @@
 /**
- * `npm run call -- "question"`: asks the gateway by its Function URL, signed with SigV4 as AWS wants it, and prints the answer while it
- * is written. Exit codes: 0 for a whole answer, 1 for any other, 2 for a command that is none, 130 after Ctrl-C.
+ * `npm run call -- "question"`: asks the gateway by its Function URL, signed with SigV4 as AWS wants it, or
+ * over its WebSocket, with an API key, and prints the answer while it is written. Exit codes: 0 for a whole
+ * answer, 1 for any other, 2 for a command that is none, 130 after Ctrl-C.
  */
 import { existsSync } from 'node:fs';
+import { addAbortSignal } from 'node:stream';
+import { text as readText } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { AwsV4Signer } from 'aws4fetch';
-import { createPrinter, describeRefusal, Ending, isRecord, readAnswer, type Screen } from './answer.ts';
+import {
+  type AnswerEvent,
+  createPrinter,
+  describeRefusal,
+  describeUnreachable,
+  Ending,
+  readAnswer,
+  readEvents,
+  type Screen,
+} from './answer.ts';
 import { isLoopback, loadCredentials, type Sources } from './credentials.ts';
+import { askOverSocket, loadApiKey } from './socket.ts';
 
 const help = `npm run call -- "What is a Faraday cage?" [options]
 
+A question of - is read from the standard input.
+
+  --door DOOR       function-url, which is signed (the default), or websocket, which takes an API key
   --model ID        the model that answers, instead of the gateway's default
   --system TEXT     what the model is told before the question
   --max-tokens N    how long the answer may be
   --temperature N   from 0, the most likely words, to 1
-  --url URL         the gateway's Function URL
+  --url URL         the gateway's Function URL, or that of its WebSocket
   --json            each event as a line of JSON, instead of the text
   --help            this text
 
 Variables: FUNCTION_URL, or else FUNCTION_URL_PORT (3001) on this machine; AWS_REGION where the URL does not say it. A gateway on this machine
 is called with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, LOCAL_IAM_KEYS, or the key that npm start made; any other with your AWS credentials.
+For the WebSocket: WEBSOCKET_URL, or else PORT (3000) on this machine; GATEWAY_API_KEY, or else, on this
+machine, LOCAL_API_KEYS or the key that npm start made.
 `;
 
 export type Io = Screen & {
-  /** Ends the call, which the gateway sees as a client that leaves. */
+  /** Ends the call. The gateway sees a client that leaves; over a WebSocket it is told first. */
   readonly signal?: AbortSignal;
   readonly fetch?: typeof fetch;
   readonly sources?: Sources;
+  /** Where the API key of this machine's gateway is kept. */
+  readonly apiKeyPath?: string;
+  readonly readInput?: () => Promise<string>;
+  readonly pause?: (ms: number) => Promise<unknown>;
 };
 
 /** Returns the exit code. */
@@ -42,10 +65,13 @@ export async function call(
       io.out(help);
       return args.length === 0 ? 2 : 0;
     }
-    const response = await send(findUrl(command.url, env), command.body, env, io);
-    await readAnswer(response, command.json ? printer.printJson : printer.printText);
+    const body = { ...command.body, prompt: await readPrompt(command.body.prompt, io) };
+    const url = findUrl(command.door, command.url, env);
+    const events =
+      command.door === 'websocket' ? ask(url, body, env, io) : readEvents(await send(url, body, env, io));
+    await readAnswer(events, command.json ? printer.printJson : printer.printText);
     printer.endLine();
-    return 0;
+    return io.signal?.aborted ? 130 : 0;
   } catch (error) {
     printer.endLine();
     if (io.signal?.aborted) return 130;
@@ -57,8 +83,9 @@ export async function call(
 
 function parseCommand(args: readonly string[]) {
   const { values, positionals } = readArguments(args);
-  const { model, system, url, json } = values;
+  const { model, system, url, json, door = 'function-url' } = values;
   const isHelp = values.help ?? args.length === 0;
+  if (!isDoor(door)) throw new Ending(2, `--door must be ${Object.keys(doors).join(' or ')}.`);
   const prompt = positionals.join(' ');
   if (!isHelp && prompt.trim() === '') throw new Ending(2, 'There is no question; write it in quotes.');
   const maxTokens = readNumber(
@@ -71,7 +98,7 @@ function parseCommand(args: readonly string[]) {
   const temperature = readNumber('--temperature', values.temperature, zeroToOne, 'a number from 0 to 1');
   const hasParameters = maxTokens !== undefined || temperature !== undefined;
   const parameters = hasParameters ? { max_tokens: maxTokens, temperature } : undefined;
-  return { isHelp, url, json, body: { prompt, model, system, parameters, stream: true } };
+  return { isHelp, door, url, json, body: { prompt, model, system, parameters, stream: true } };
 }
 
 function readArguments(args: readonly string[]) {
@@ -82,6 +109,7 @@ function readArguments(args: readonly string[]) {
       args: [...args],
       allowPositionals: true,
       options: {
+        door: text,
         model: text,
         system: text,
         'max-tokens': text,
@@ -102,24 +130,69 @@ function readNumber(option: string, value: string | undefined, form: RegExp, mea
   return Number(value);
 }
 
-/** Where `/v1/chat` is. What was given may hold a password by mistake, so it is not shown. */
-function findUrl(option: string | undefined, env: Readonly<NodeJS.ProcessEnv>): URL {
-  const port = env['FUNCTION_URL_PORT'] || '3001';
-  const given = option ?? (env['FUNCTION_URL'] || undefined);
-  if (given === undefined && !(/^[1-9]\d{0,4}$/.test(port) && Number(port) <= 65_535))
-    throw new Ending(2, 'FUNCTION_URL_PORT must be a whole number from 1 to 65535.');
-  const base = URL.parse(given ?? `http://127.0.0.1:${port}`);
-  if (!base || !/^https?:$/.test(base.protocol) || base.username || base.password) {
-    const origin = option === undefined ? 'FUNCTION_URL' : '--url';
-    throw new Ending(
-      2,
-      `${origin} must be an http or https URL without a user, such as http://127.0.0.1:3001.`,
-    );
-  }
-  base.pathname = `${base.pathname.replace(/\/$/, '')}/v1/chat`;
+/** The question, which `-` says is to be read. */
+async function readPrompt(prompt: string, { readInput = async () => '' }: Io): Promise<string> {
+  if (prompt !== '-') return prompt;
+  const input = await readInput();
+  if (input.trim() === '') throw new Ending(2, 'There is no question on the standard input.');
+  return input;
+}
+
+const doors = {
+  'function-url': {
+    variables: { url: 'FUNCTION_URL', port: 'FUNCTION_URL_PORT' },
+    toLocalUrl: (port: string) => `http://127.0.0.1:${port || '3001'}`,
+    isFitting: ({ protocol }: URL) => /^https?:$/.test(protocol),
+    form: 'an http or https URL without a user, such as http://127.0.0.1:3001',
+    path: '/v1/chat',
+  },
+  websocket: {
+    variables: { url: 'WEBSOCKET_URL', port: 'PORT' },
+    toLocalUrl: (port: string) => `ws://127.0.0.1:${port || '3000'}/ws`,
+    // The key goes over it as it is.
+    isFitting: (url: URL) => url.protocol === 'wss:' || (url.protocol === 'ws:' && isLoopback(url)),
+    form: 'a wss URL without a user, or on this machine a ws URL, such as ws://127.0.0.1:3000/ws',
+    path: '',
+  },
+} as const;
+
+const isDoor = (door: string): door is keyof typeof doors => Object.hasOwn(doors, door);
+
+/** Where questions go. What was given may hold a password by mistake, so it is not shown. */
+function findUrl(
+  name: keyof typeof doors,
+  option: string | undefined,
+  env: Readonly<NodeJS.ProcessEnv>,
+): URL {
+  const { variables, toLocalUrl, isFitting, form, path } = doors[name];
+  const port = env[variables.port] ?? '';
+  const given = option ?? (env[variables.url] || undefined);
+  const isPort = port === '' || (/^[1-9]\d{0,4}$/.test(port) && Number(port) <= 65_535);
+  if (given === undefined && !isPort)
+    throw new Ending(2, `${variables.port} must be a whole number from 1 to 65535.`);
+  const base = URL.parse(given ?? toLocalUrl(port));
+  if (!base || !isFitting(base) || base.username || base.password)
+    throw new Ending(2, `${option === undefined ? variables.url : '--url'} must be ${form}.`);
+  if (path) base.pathname = `${base.pathname.replace(/\/$/, '')}${path}`;
   base.search = '';
   base.hash = '';
   return base;
+}
+
+const never = new AbortController().signal;
+
+/** Over the WebSocket. The pauses do not keep a command alive that has ended. */
+function ask(url: URL, body: object, env: Readonly<NodeJS.ProcessEnv>, io: Io): AsyncIterable<AnswerEvent> {
+  const { signal = never, fetch: fetchIt = fetch } = io;
+  const { pause = (ms: number) => sleep(ms, undefined, { ref: false }) } = io;
+  return askOverSocket({
+    url,
+    body,
+    key: loadApiKey(url, env, io.apiKeyPath),
+    signal,
+    pause,
+    fetch: fetchIt,
+  });
 }
 
 /** @see https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html for the form of a Function URL */
@@ -128,7 +201,7 @@ const regionOf = ({ hostname }: URL, env: Readonly<NodeJS.ProcessEnv>) =>
   (env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || 'us-east-1');
 
 async function send(url: URL, body: object, env: Readonly<NodeJS.ProcessEnv>, io: Io): Promise<Response> {
-  const { signal = new AbortController().signal, fetch: fetchIt = fetch } = io;
+  const { signal = never, fetch: fetchIt = fetch } = io;
   const left = new Promise<never>((_, reject) =>
     signal.addEventListener('abort', () => reject(signal.reason)),
   );
@@ -161,14 +234,6 @@ async function send(url: URL, body: object, env: Readonly<NodeJS.ProcessEnv>, io
   return response;
 }
 
-function describeUnreachable(url: URL, error: unknown): string {
-  const cause = error instanceof Error && isRecord(error.cause) ? error.cause : {};
-  const code = typeof cause['code'] === 'string' ? ` (${cause['code']})` : '';
-  return isLoopback(url)
-    ? `Nothing answers at ${url.origin}${code}; run npm start first.`
-    : `${url.origin} cannot be reached${code}; is the URL right?`;
-}
-
 if (import.meta.main) {
   if (existsSync('.env')) process.loadEnvFile('.env');
   const interrupt = new AbortController();
@@ -181,5 +246,6 @@ if (import.meta.main) {
     err: (text) => process.stderr.write(text),
     isTerminal: process.stderr.isTTY === true,
     signal: interrupt.signal,
+    readInput: () => readText(addAbortSignal(interrupt.signal, process.stdin)),
   });
 }

@@ -80,6 +80,8 @@ answer=$(node -e "$judge" "$answer_limit" < <(env -i "${clean_environment[@]}" b
 in_clone() { env -i "${clean_environment[@]}" "$@" 2>&1; }
 in_clone npm run --silent call -- 'ECHO signed and streamed' | grep -qx 'signed and streamed' ||
   fail 'npm run call did not print the answer'
+in_clone npm run --silent call -- --door websocket 'ECHO over a socket' | grep -qx 'over a socket' ||
+  fail 'npm run call -- --door websocket did not print the answer'
 
 IFS== read -r key_id secret <.local/iam-key
 signed_curl() { # user, service, date or nothing

@@ -16,7 +16,7 @@ import { GatewayError } from '../chat/errors.ts';
 
 /** Somebody waits for every one of these calls, so they fail early and are tried again early. */
 export function createDynamoDbClient(): DynamoDBClient {
-  const requestHandler = new NodeHttpHandler({ connectionTimeout: 1_000, requestTimeout: 1_000 });
+  const requestHandler = new NodeHttpHandler({ connectionTimeout: 1_000, requestTimeout: 2_000 });
   return new DynamoDBClient({ maxAttempts: 3, requestHandler });
 }
 

@@ -9,8 +9,8 @@ import { check } from './schema-errors.ts';
 /** With its envelope and its escapes a part must stay below the 32 KB that API Gateway takes in a frame. */
 const MAX_PART_BYTES = 28 * 1024;
 
-/** As many parts as the longest body of a request needs, and some. */
-const MAX_PARTS = 256;
+/** As many parts as the longest body of a request needs, when it is all quotes, which take two bytes in a part. */
+const MAX_PARTS = 400;
 
 const actions = ['chat', 'sendmessage', 'part', 'cancel', 'ping'] as const;
 
@@ -65,11 +65,17 @@ export function parseMessage(text: string): SocketMessage {
   }
 }
 
-/** The id that a message bears, whatever else is wrong with it. */
-export function findRequestId(text: string): string | undefined {
+const names = z.looseObject({
+  request_id: z.catch(z.optional(id), undefined),
+  n: z.catch(z.optional(z.int()), undefined),
+});
+
+/** The request that a message is of, and its number if it is a part, whatever else is wrong with it. */
+export function findNames(text: string): { readonly requestId?: string; readonly n?: number } {
   try {
-    return check(z.looseObject({ request_id: id }), parseJson(Buffer.from(text))).request_id;
+    const { request_id: requestId, n } = check(names, parseJson(Buffer.from(text)));
+    return { ...(requestId !== undefined && { requestId }), ...(n !== undefined && { n }) };
   } catch {
-    return undefined;
+    return {};
   }
 }

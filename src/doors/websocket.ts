@@ -16,7 +16,7 @@ import { type PostResult, toFrame } from './frames.ts';
 import { parseChat } from './question.ts';
 import { type Log, noteError, type RequestRecord, toPrincipalName } from './record.ts';
 import type { SocketEvent, SocketReply } from './socket-event.ts';
-import { findRequestId, parseMessage, type SocketMessage } from './socket-message.ts';
+import { findNames, parseMessage, type SocketMessage } from './socket-message.ts';
 
 /** What one connection may do. */
 export const connectionLimits = { messagesPerSecond: 10, running: 8 };
@@ -157,9 +157,10 @@ async function receive(parts: SocketParts, event: SocketEvent, record: RequestRe
     noteError(thrown, record);
     const error = toGatewayError(thrown);
     record.status = errorKinds[error.code].status;
-    record.request_id = findRequestId(text) ?? record.request_id;
-    const data = toEnvelope(error, record.request_id);
-    const result = await sockets.post(connectionId, toFrame({ name: 'error', data }, record.request_id));
+    const { requestId = record.request_id, n } = findNames(text);
+    record.request_id = requestId;
+    const data = { ...(n !== undefined && { n }), ...toEnvelope(error, requestId) };
+    const result = await sockets.post(connectionId, toFrame({ name: 'error', data }, requestId));
     if (error.code === 'unauthorized') await sockets.close(connectionId);
     if (result === 'gone') await forgetConnection(parts, connectionId);
   }
@@ -206,7 +207,7 @@ async function dispatch(
 /** What the parts make together is a chat, and bears their id if any. */
 function readWhole(text: string, requestId: string): object {
   const message = parseMessage(text);
-  const isFitting = message.action === 'chat' && (findRequestId(text) ?? requestId) === requestId;
+  const isFitting = message.action === 'chat' && (findNames(text).requestId ?? requestId) === requestId;
   if (isFitting) return message.body;
   const rule = 'The parts must make a message with the action "chat" and their own request_id together.';
   throw new GatewayError('invalid_request', rule, { param: 'data' });

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { findRequestId, parseMessage } from '../../src/doors/socket-message.ts';
+import { findNames, parseMessage } from '../../src/doors/socket-message.ts';
 import { failureOf } from '../helpers/rejects.ts';
 
 const refusalOf = async (message: unknown) => {
@@ -24,7 +24,7 @@ parsing('a chat is everything but its action, whichever of its two names that ha
 
 parsing('a cancel, a ping and a part come out as they came in', () => {
   const cancel = { action: 'cancel', request_id: 'r1' };
-  for (const message of [cancel, { action: 'ping' }, part, { ...part, n: 255, of: 256 }]) {
+  for (const message of [cancel, { action: 'ping' }, part, { ...part, n: 399, of: 400 }]) {
     assert.equal(parseMessage(JSON.stringify(message)), message);
   }
 });
@@ -60,7 +60,7 @@ parsing('each field has its limit, and the sentence names both', async () => {
     [{ ...part, n: 0.5 }, 'n must be a whole number.'],
     [{ ...part, n: 2 }, 'n must be less than of.'],
     [{ ...part, of: 0 }, 'of must be at least 1. n must be less than of.'],
-    [{ ...part, of: 257 }, 'of must be at most 256.'],
+    [{ ...part, of: 401 }, 'of must be at most 400.'],
     [{ ...part, data: '' }, 'data must have at least 1 characters.'],
     [{ ...part, data: { a: 1 } }, 'data must be text.'],
     [{ ...part, to: 'c' }, 'to is not a field of this API.'],
@@ -114,14 +114,17 @@ parsing.run();
 
 // ---
 
-const finding = suite('findRequestId');
+const finding = suite('findNames');
 
-finding('the id is found whatever else is wrong, and never guessed', () => {
-  assert.is(findRequestId('{"action":"nonsense","request_id":"r1","__proto__":1}'), 'r1');
-  for (const text of ['', '{', '[]', '{"action":"chat"}', '{"request_id":7}', '{"request_id":"r#1"}']) {
-    assert.is(findRequestId(text), undefined, text);
+finding('what names a message is found whatever else is wrong, and never guessed', () => {
+  assert.equal(findNames('{"action":"nonsense","request_id":"r1","__proto__":1}'), { requestId: 'r1' });
+  assert.equal(findNames('{"request_id":"r1","n":2}'), { requestId: 'r1', n: 2 });
+  assert.equal(findNames('{"request_id":"r#1","n":2}'), { n: 2 });
+  assert.equal(findNames('{"request_id":"r1","n":"2"}'), { requestId: 'r1' });
+  const deep = `{"request_id":"r1","prompt":${'['.repeat(40)}${']'.repeat(40)}}`;
+  for (const text of ['', '{', '[]', '{"action":"chat"}', '{"request_id":7,"n":0.5}', deep]) {
+    assert.equal(findNames(text), {}, text);
   }
-  assert.is(findRequestId(`{"request_id":"r1","prompt":${'['.repeat(40)}${']'.repeat(40)}}`), undefined);
 });
 
 finding.run();

@@ -197,12 +197,18 @@ receiving('a message that names a connection is refused, and its own connection 
 
 receiving('a refusal is an error frame with the id of its message, and without seq', async () => {
   const { say, posted, codes } = await connected();
-  const refused = ['{', '{"action":"ping","x":1,"request_id":"r7"}', { ...chat, model: 'x.unknown' }];
+  const part = { action: 'part', request_id: 'r2', n: 3, of: 2, data: 'x' };
+  const refused = ['{', '{"action":"ping","x":1,"request_id":"r7"}', { ...chat, model: 'x.unknown' }, part];
   for (const message of refused) await say(message);
-  assert.equal(codes(), ['invalid_json', 'invalid_request', 'model_not_found']);
+  assert.equal(codes(), ['invalid_json', 'invalid_request', 'model_not_found', 'invalid_request']);
   assert.equal(
-    posted.map(({ frame }) => frame['request_id']),
-    ['message2', 'r7', 'r1'],
+    posted.map(({ frame }) => [frame['request_id'], frame['n']]),
+    [
+      ['message2', undefined],
+      ['r7', undefined],
+      ['r1', undefined],
+      ['r2', 3],
+    ],
   );
   assert.ok(posted.every(({ frame }) => frame['type'] === 'error' && !('seq' in frame)));
 });

@@ -1,0 +1,199 @@
+/**
+ * A question over the WebSocket door: one connection for one question, and its frames as the events that
+ * every door sends.
+ */
+import { randomUUID } from 'node:crypto';
+import { on } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { SUBPROTOCOL } from '../src/doors/api-key.ts';
+import { parseKeys } from '../src/local/keys.ts';
+import {
+  type AnswerEvent,
+  describeError,
+  describeUnreachable,
+  Ending,
+  isRecord,
+  parseJson,
+} from './answer.ts';
+import { isLoopback } from './credentials.ts';
+
+/** What a message or the text of a part may have, escapes included: API Gateway takes frames of 32 KB. */
+const PART_BYTES = 28 * 1024;
+
+/**
+ * Eight parts a second, where ten are allowed; and how long to wait, and how often, when it was too fast all
+ * the same.
+ */
+const PART_GAP_MS = 125;
+const AGAIN_MS = 1_500;
+const MAX_REPEATS = 20;
+
+/** How long a cancelled answer has to say how it ended. */
+const CANCEL_MS = 2_000;
+
+export type SocketCall = {
+  readonly url: URL;
+  readonly key: string;
+  /** That of `POST /v1/chat`. */
+  readonly body: object;
+  /** Cancels the answer. */
+  readonly signal: AbortSignal;
+  readonly pause: (ms: number) => Promise<unknown>;
+  readonly fetch: typeof fetch;
+};
+
+/**
+ * Asks, and yields the events of the answer. They end with its terminal, with the connection, or where a
+ * frame is missing.
+ *
+ * @throws `Ending` for a connection or a question that is refused
+ */
+export async function* askOverSocket(call: SocketCall): AsyncGenerator<AnswerEvent> {
+  const { url, key, body, signal, pause } = call;
+  const requestId = randomUUID();
+  const socket = new WebSocket(url, [SUBPROTOCOL, `${SUBPROTOCOL}.key.${key}`]);
+  const leaving = new AbortController();
+  const frames = on(socket, 'message', { close: ['close'], signal: leaving.signal });
+  try {
+    await open(socket, call);
+    const question = createSender(socket, toMessages(requestId, body), pause);
+    const cancel = async () => {
+      if (question.state.isSent) {
+        socket.send(JSON.stringify({ action: 'cancel', request_id: requestId }));
+        await pause(CANCEL_MS);
+      }
+      leaving.abort();
+    };
+    signal.addEventListener('abort', cancel, { once: true });
+    void question.send();
+    yield* readFrames(frames, question);
+  } finally {
+    socket.close();
+  }
+}
+
+/**
+ * @throws `Ending` when it cannot be opened. Why, Node's WebSocket does not tell; whether anybody is there, a
+ * plain request does.
+ */
+async function open(socket: WebSocket, { url, signal, fetch: fetchIt }: SocketCall): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<boolean>();
+  socket.addEventListener('open', () => resolve(true));
+  socket.addEventListener('error', () => resolve(false));
+  signal.addEventListener('abort', () => reject(signal.reason));
+  if (signal.aborted) reject(signal.reason);
+  if (await promise) return;
+  const probe = url.href.replace(/^ws/, 'http');
+  await fetchIt(probe, { method: 'HEAD', redirect: 'manual', signal }).catch((error) => {
+    throw new Ending(1, describeUnreachable(url, error));
+  });
+  throw new Ending(1, `${url.origin} refused the connection; are the API key and the URL right?`);
+}
+
+type Sender = ReturnType<typeof createSender>;
+
+/** Sends the messages of a question, and those again that came too fast. */
+function createSender(socket: WebSocket, messages: readonly string[], pause: SocketCall['pause']) {
+  const state = { isSent: false };
+  let repeats = 0;
+  const say = (message: string) => {
+    if (socket.readyState === WebSocket.OPEN) socket.send(message);
+  };
+  return {
+    state,
+    async send() {
+      for (const [n, message] of messages.entries()) {
+        if (n > 0) await pause(PART_GAP_MS);
+        say(message);
+      }
+      state.isSent = true;
+    },
+    /** Whether the part that was refused with this code is sent again. */
+    forgives(code: unknown, n: unknown): boolean {
+      const message = code === 'rate_limited' && typeof n === 'number' ? messages[n] : undefined;
+      if (message === undefined || repeats === MAX_REPEATS) return false;
+      repeats++;
+      void pause(AGAIN_MS).then(() => say(message));
+      return true;
+    },
+  };
+}
+
+/** The message, or the parts that it is cut into where it is too long for a frame. */
+function toMessages(requestId: string, body: object): string[] {
+  const text = JSON.stringify({ action: 'chat', request_id: requestId, ...body });
+  if (Buffer.byteLength(text) <= PART_BYTES) return [text];
+  const slices = cut(text);
+  const part = { action: 'part', request_id: requestId, of: slices.length };
+  return slices.map((data, n) => JSON.stringify({ ...part, n, data }));
+}
+
+function cut(text: string): string[] {
+  const slices: string[] = [];
+  let slice = '';
+  let bytes = 0;
+  for (const char of text) {
+    const size = Buffer.byteLength(JSON.stringify(char)) - 2;
+    if (bytes + size > PART_BYTES) {
+      slices.push(slice);
+      slice = '';
+      bytes = 0;
+    }
+    slice += char;
+    bytes += size;
+  }
+  return [...slices, slice];
+}
+
+const terminals: readonly unknown[] = ['done', 'error', 'cancelled'];
+
+/**
+ * A frame that came before is dropped. A frame without `seq` is no part of an answer, but may say why there
+ * will be none.
+ */
+async function* readFrames(
+  messages: AsyncIterable<readonly MessageEvent[]>,
+  question: Sender,
+): AsyncGenerator<AnswerEvent> {
+  let next = 0;
+  for await (const [message] of messages) {
+    const frame = parseJson(String(message?.data));
+    const { type, seq, request_id: requestId, ...data } = frame;
+    if (typeof seq !== 'number' && next === 0) {
+      const error = frame['error'] ?? frame;
+      const code = isRecord(error) && error['code'];
+      if (!question.forgives(code, frame['n'])) throw new Ending(1, describeError(error));
+    }
+    if (typeof seq !== 'number' || seq < next) continue;
+    if (seq > next) return;
+    next++;
+    yield { name: String(type), data: type === 'start' ? { request_id: requestId, ...data } : data };
+    if (terminals.includes(type)) return;
+  }
+}
+
+/**
+ * `GATEWAY_API_KEY`. Else, and for this machine only, `LOCAL_API_KEYS` or the key that `npm start` made.
+ *
+ * @throws `Ending` without any part of a key
+ */
+export function loadApiKey(url: URL, env: Readonly<NodeJS.ProcessEnv>, path = '.local/api-key'): string {
+  const isLocal = isLoopback(url);
+  const key = env['GATEWAY_API_KEY'] || (isLocal && loadLocalKey(env['LOCAL_API_KEYS'], path));
+  if (!key && isLocal)
+    throw new Ending(1, 'There is no API key for the gateway on this machine yet; run npm start first.');
+  if (!key) throw new Ending(1, 'There is no API key for this gateway; set GATEWAY_API_KEY.');
+  // Told here, since a WebSocket says no more than that something is wrong with its subprotocols.
+  if (!/^[\w!#$%&'*+.^`|~-]+$/.test(key))
+    throw new Ending(1, 'The API key holds a character that the name of a subprotocol cannot have.');
+  return key;
+}
+
+function loadLocalKey(keys: string | undefined, path: string): string | undefined {
+  try {
+    return keys ? parseKeys('LOCAL_API_KEYS', keys).values().next().value : readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    if (!keys || !(error instanceof Error)) return undefined;
+    throw new Ending(1, error.message);
+  }
+}
