@@ -82,6 +82,10 @@ export function createConnections(parts: TableParts, limits: Limits) {
       return (await take()).isWritten ? slot : undefined;
     },
 
+    async isOpen(id: string): Promise<boolean> {
+      return (await connections.get(id)) !== undefined;
+    },
+
     release,
 
     /** Forgets the connection. Resolves with the ids of the requests that nobody waits for now, and whose they are. */

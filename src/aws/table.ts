@@ -14,9 +14,9 @@ import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { GatewayError } from '../chat/errors.ts';
 
-/** Somebody waits for every one of these calls, so they fail early and are tried again early. */
+/** Somebody waits for every one of these calls, 4 seconds at most, so they fail early and are tried again early. */
 export function createDynamoDbClient(): DynamoDBClient {
-  const requestHandler = new NodeHttpHandler({ connectionTimeout: 1_000, requestTimeout: 2_000 });
+  const requestHandler = new NodeHttpHandler({ connectionTimeout: 1_000, requestTimeout: 1_250 });
   return new DynamoDBClient({ maxAttempts: 3, requestHandler });
 }
 

@@ -35,8 +35,11 @@ export type RequestRegistry = {
 /** How often a running answer looks whether it was cancelled elsewhere, in milliseconds. */
 export const CANCEL_POLL_MS = 500;
 
-/** How long the end of an answer waits to be stored, in milliseconds; after that it is told all the same. */
-const END_MS = 1_000;
+/**
+ * How long the end of an answer waits to be stored, in milliseconds: as long as the store tries, or what is told might not be what is
+ * stored in the end. After that it is told all the same.
+ */
+const END_MS = 4_000;
 
 /** Asks, ends the answer soon after it was cancelled, and stores how it ended before it says so. */
 export function underLease(ask: Ask, lease: Lease): Ask {

@@ -46,6 +46,7 @@ export type Connections = {
     connectionId: string,
   ): Promise<{ readonly caller: Caller; readonly expiresAt: number } | 'busy' | undefined>;
   reserve(connectionId: string, requestId: string, until: number): Promise<string | undefined>;
+  isOpen(connectionId: string): Promise<boolean>;
   release(connectionId: string, slots: readonly string[]): Promise<void>;
   remove(connectionId: string): Promise<readonly RequestKey[]>;
 };
@@ -213,14 +214,16 @@ function readWhole(text: string, requestId: string): object {
   throw new GatewayError('invalid_request', rule, { param: 'data' });
 }
 
-/** Stores the question and starts its worker. A message that is delivered again finds its question stored, and leaves it at that. */
+/** Checks the question and hands it to a worker. Resolves with its id. */
 async function submit(
-  { loadSettings, clock, connections, requests, startWorker }: SocketParts,
+  parts: SocketParts,
   body: object,
   text: string,
-  { connectionId, caller, messageId }: Sender,
+  sender: Sender,
   ownId: string,
 ): Promise<string> {
+  const { loadSettings, clock, connections } = parts;
+  const { connectionId, caller } = sender;
   const settings = await loadSettings();
   if (Buffer.byteLength(text) > settings.bodyLimitBytes) {
     throw new GatewayError(
@@ -233,22 +236,33 @@ async function submit(
   createRequest(question, settings);
   const slot = await connections.reserve(connectionId, requestId, clock.now() + RUNNING_MS);
   if (slot === undefined) throw tooMany(`${connectionLimits.running} requests at once`);
-  const key = { tenant: caller.tenant, requestId };
   let isStarted = false;
   try {
-    const waiting = { text, caller, connectionId, slot, messageId };
-    const lease = await requests.store(key, waiting, clock.now() + WAITING_MS);
-    if (lease) await startWorker({ ...key, connectionId }).catch((error) => abandon(lease, error));
-    isStarted = lease !== undefined;
-    return requestId;
+    isStarted = await handOver(parts, { tenant: caller.tenant, requestId }, { text, slot, ...sender });
   } finally {
     if (!isStarted) await connections.release(connectionId, [slot]).catch(() => undefined);
   }
+  return requestId;
 }
 
-async function abandon(lease: Lease, error: unknown): Promise<never> {
-  await lease.end('error').catch(() => undefined);
-  throw error;
+/** Stores the question and starts its worker, unless the same message did so before. */
+async function handOver(
+  { clock, connections, requests, startWorker }: SocketParts,
+  key: RequestKey,
+  waiting: Waiting,
+): Promise<boolean> {
+  const { connectionId } = waiting;
+  const lease = await requests.store(key, waiting, clock.now() + WAITING_MS);
+  if (!lease) return false;
+  try {
+    await startWorker({ ...key, connectionId });
+  } catch (error) {
+    await lease.end('error').catch(() => undefined);
+    throw error;
+  }
+  // Who left before the question was stored could cancel nothing.
+  if (!(await connections.isOpen(connectionId).catch(() => true))) await requests.cancel(key);
+  return true;
 }
 
 /** API Gateway's ids, which end in `=`, as ids of requests. */

@@ -91,9 +91,11 @@ connecting(
     const connections = await open(tables);
     await connections.reserve('c=', 'r1', later);
     await connections.reserve('c=', 'r2', later);
+    assert.ok(await connections.isOpen('c='));
     const running = await connections.remove('c=');
     assert.equal(running.map(({ requestId }) => requestId).sort(), ['r1', 'r2']);
     assert.equal(await connections.remove('c='), []);
+    assert.not(await connections.isOpen('c='));
     assert.is(await connections.enter('c='), undefined);
     assert.is(await connections.reserve('c=', 'r3', later), undefined);
     await connections.release('c=', ['x']);

@@ -35,6 +35,7 @@ function memoryConnections() {
       row.slots.set(slot, requestId);
       return slot;
     },
+    isOpen: async (id) => rows.has(id),
     release: async (id, slots) => {
       for (const slot of slots) rows.get(id)?.slots.delete(slot);
     },
@@ -361,6 +362,23 @@ receiving.run();
 // ---
 
 const leaving = suite('$disconnect');
+
+leaving('while a question is being stored cancels it all the same', async () => {
+  const registry = memoryRegistry();
+  let leave: () => Promise<unknown> = async () => undefined;
+  const requests: SocketParts['requests'] = {
+    ...registry,
+    store: async (...call) => {
+      await leave();
+      return await registry.store(...call);
+    },
+  };
+  const built = await connected({ requests });
+  leave = built.leave;
+  await built.say(chat);
+  const claimed = await registry.claim({ tenant: 'alice', requestId: 'r1' }, 1);
+  assert.ok(claimed?.isCancelled);
+});
 
 leaving('what the connection waited for is cancelled', async () => {
   const { say, leave, rows, registry } = await connected();

@@ -62,6 +62,7 @@ async function build(model: Model, { connections, reply = () => 'sent', ...chang
       add: down,
       enter: down,
       reserve: down,
+      isOpen: down,
       release: async (_id, slots) => void seen.released.push(...slots),
       remove: async (id) => {
         seen.removed.push(id);
