@@ -84,19 +84,15 @@ export function createTable<Fields extends object>({ client, name: TableName, no
       }
     },
 
-    put: (
-      row: Row<Fields>,
-      condition = 'attribute_not_exists(#pk) OR attribute_exists(#pk)',
-      values: Values = {},
-    ) =>
+    put: (row: Row<Fields>, condition?: string, values: Values = {}) =>
       attempt(async () => {
-        const input = {
-          TableName,
-          Item: marshall(row, { removeUndefinedValues: true }),
+        const guard = condition !== undefined && {
           ConditionExpression: condition,
           ReturnValuesOnConditionCheckFailure: 'ALL_OLD' as const,
+          ...express(condition, values),
         };
-        await client.send(new PutItemCommand({ ...input, ...express(condition, values) }));
+        const Item = marshall(row, { removeUndefinedValues: true });
+        await client.send(new PutItemCommand({ TableName, Item, ...guard }));
         return row;
       }),
 

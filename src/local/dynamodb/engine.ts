@@ -1,8 +1,7 @@
 /**
  * dynalite's operations without their effects: what one would write is handed back, for the caller to
  * commit or to drop. So an item and its index entries are written together or not at all, whatever goes
- * wrong. Whoever commits sees to it that nobody else did since the
- * attempt.
+ * wrong. Whoever commits sees to it that nobody else did since the attempt.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
