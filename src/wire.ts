@@ -26,7 +26,8 @@ import type { Clock } from './chat/clock.ts';
 import type { GatewayError } from './chat/errors.ts';
 import { createApp } from './doors/app.ts';
 import type { LambdaDoorParts } from './doors/lambda.ts';
-import { connectionLimits, type SocketParts } from './doors/websocket.ts';
+import { connectionLimits } from './doors/socket-actions.ts';
+import type { SocketParts } from './doors/socket-parts.ts';
 import type { WorkerParts } from './doors/worker.ts';
 import {
   DEFAULT_STACK_NAME,

@@ -1,86 +1,17 @@
 /**
- * The WebSocket door. API Gateway hands each message to a function that must return within seconds, so a question is checked, stored and
- * left to a worker; everything that is said to the client goes to the connection that the event came from, and to no other.
+ * The WebSocket door: who may connect, and what becomes of his messages. Everything that is said to a client goes to the connection that
+ * the event came from, and to no other.
  */
-import type { Clock } from '../chat/clock.ts';
-import { createRequest } from '../chat/create-request.ts';
 import { errorKinds, GatewayError, toGatewayError } from '../chat/errors.ts';
-import type { Lease, RequestKey, RequestRegistry } from '../chat/lease.ts';
-import type { Caller } from '../chat/request.ts';
-import type { Settings } from '../chat/settings.ts';
 import { findHeader, findSubprotocols, SUBPROTOCOL } from './api-key.ts';
 import { identify } from './caller.ts';
-import { notRunning } from './cancel.ts';
 import { toEnvelope } from './envelope.ts';
-import { type PostResult, toFrame } from './frames.ts';
-import { parseChat } from './question.ts';
-import { type Log, noteError, type RequestRecord, toPrincipalName } from './record.ts';
+import { toFrame } from './frames.ts';
+import { noteError, type RequestRecord, toPrincipalName } from './record.ts';
+import { act, connectionLimits, tooMany } from './socket-actions.ts';
 import type { SocketEvent, SocketReply } from './socket-event.ts';
-import { findNames, parseMessage, type SocketMessage } from './socket-message.ts';
-
-/** What one connection may do. */
-export const connectionLimits = { messagesPerSecond: 10, running: 8 };
-
-/** How long a question waits for its worker. Lambda hands it over in milliseconds, or within its maximum event age of a minute. */
-const WAITING_MS = 90_000;
-
-/** How long a question counts as running at most: until its worker's time is over. */
-const RUNNING_MS = WAITING_MS + 15 * 60_000;
-
-/** A question that waits for its worker, by the connection that the answer goes to. */
-export type Waiting = {
-  readonly text: string;
-  readonly caller: Caller;
-  readonly connectionId: string;
-  /** What it takes of the connection's limit. */
-  readonly slot: string;
-  readonly messageId: string;
-};
-
-/** What the worker is told. Only ids: the question must not lie in a queue or in the record of a failure. */
-export type Job = RequestKey & { readonly connectionId: string };
-
-export type Connections = {
-  add(connectionId: string, caller: Caller, expiresAt: number): Promise<void>;
-  enter(
-    connectionId: string,
-  ): Promise<{ readonly caller: Caller; readonly expiresAt: number } | 'busy' | undefined>;
-  reserve(connectionId: string, requestId: string, until: number): Promise<string | undefined>;
-  isOpen(connectionId: string): Promise<boolean>;
-  release(connectionId: string, slots: readonly string[]): Promise<void>;
-  remove(connectionId: string): Promise<readonly RequestKey[]>;
-};
-
-export type Sockets = {
-  /** Never rejects, nor does `close`. */
-  post(connectionId: string, text: string): Promise<PostResult>;
-  close(connectionId: string): Promise<void>;
-};
-
-export type SocketParts = {
-  readonly loadSettings: () => Promise<Settings>;
-  /** Origins whose pages may connect, or `*`. */
-  readonly allowedOrigins: readonly string[];
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly connections: Connections;
-  readonly sockets: Sockets;
-  readonly requests: RequestRegistry & {
-    /** Nothing when the same message was stored before. */
-    store(key: RequestKey, waiting: Waiting, until: number): Promise<Lease | undefined>;
-  };
-  /** Resolves with the whole text when no part is missing any more. */
-  readonly addPart: (
-    key: RequestKey,
-    part: {
-      readonly connectionId: string;
-      readonly n: number;
-      readonly of: number;
-      readonly data: string;
-    },
-  ) => Promise<string | undefined>;
-  readonly startWorker: (job: Job) => Promise<void>;
-};
+import { findNames } from './socket-message.ts';
+import type { SocketParts } from './socket-parts.ts';
 
 const ok: SocketReply = { statusCode: 200 };
 
@@ -152,7 +83,7 @@ async function receive(parts: SocketParts, event: SocketEvent, record: RequestRe
     if (!connection || connection.expiresAt <= clock.now()) throw tooOld();
     const { caller } = connection;
     record.tenant = toPrincipalName(caller.tenant);
-    await dispatch(parts, parseMessage(text), text, { connectionId, caller, messageId }, record);
+    await act(parts, text, { connectionId, caller, messageId }, record);
     record.status = 200;
   } catch (thrown) {
     noteError(thrown, record);
@@ -167,111 +98,8 @@ async function receive(parts: SocketParts, event: SocketEvent, record: RequestRe
   }
 }
 
-type Sender = {
-  readonly connectionId: string;
-  readonly caller: Caller;
-  /** The same when the same message is delivered again. */
-  readonly messageId: string;
-};
-
-async function dispatch(
-  parts: SocketParts,
-  message: SocketMessage,
-  text: string,
-  sender: Sender,
-  record: RequestRecord,
-): Promise<void> {
-  const { requests, addPart, sockets } = parts;
-  const { connectionId, caller } = sender;
-  switch (message.action) {
-    case 'ping':
-      await sockets.post(connectionId, toFrame({ name: 'pong', data: {} }));
-      return;
-    case 'cancel': {
-      record.request_id = message.request_id;
-      const isTaken = await requests.cancel({ tenant: caller.tenant, requestId: message.request_id });
-      if (!isTaken) throw notRunning();
-      return;
-    }
-    case 'part': {
-      const { request_id: requestId, n, of, data } = message;
-      record.request_id = requestId;
-      const whole = await addPart({ tenant: caller.tenant, requestId }, { connectionId, n, of, data });
-      if (whole !== undefined) await submit(parts, readWhole(whole, requestId), whole, sender, requestId);
-      return;
-    }
-    case 'chat':
-      record.request_id = await submit(parts, message.body, text, sender, sender.messageId);
-  }
-}
-
-/** What the parts make together is a chat, and bears their id if any. */
-function readWhole(text: string, requestId: string): object {
-  const message = parseMessage(text);
-  const isFitting = message.action === 'chat' && (findNames(text).requestId ?? requestId) === requestId;
-  if (isFitting) return message.body;
-  const rule = 'The parts must make a message with the action "chat" and their own request_id together.';
-  throw new GatewayError('invalid_request', rule, { param: 'data' });
-}
-
-/** Checks the question and hands it to a worker. Resolves with its id. */
-async function submit(
-  parts: SocketParts,
-  body: object,
-  text: string,
-  sender: Sender,
-  ownId: string,
-): Promise<string> {
-  const { loadSettings, clock, connections } = parts;
-  const { connectionId, caller } = sender;
-  const settings = await loadSettings();
-  if (Buffer.byteLength(text) > settings.bodyLimitBytes) {
-    throw new GatewayError(
-      'payload_too_large',
-      `The message must be at most ${settings.bodyLimitBytes} bytes.`,
-    );
-  }
-  const { question } = parseChat(body, caller, ownId);
-  const { requestId } = question;
-  createRequest(question, settings);
-  const slot = await connections.reserve(connectionId, requestId, clock.now() + RUNNING_MS);
-  if (slot === undefined) throw tooMany(`${connectionLimits.running} requests at once`);
-  let isStarted = false;
-  try {
-    isStarted = await handOver(parts, { tenant: caller.tenant, requestId }, { text, slot, ...sender });
-  } finally {
-    if (!isStarted) await connections.release(connectionId, [slot]).catch(() => undefined);
-  }
-  return requestId;
-}
-
-/** Stores the question and starts its worker, unless the same message did so before. */
-async function handOver(
-  { clock, connections, requests, startWorker }: SocketParts,
-  key: RequestKey,
-  waiting: Waiting,
-): Promise<boolean> {
-  const { connectionId } = waiting;
-  const lease = await requests.store(key, waiting, clock.now() + WAITING_MS);
-  if (!lease) return false;
-  try {
-    await startWorker({ ...key, connectionId });
-  } catch (error) {
-    await lease.end('error').catch(() => undefined);
-    throw error;
-  }
-  // Who left before the question was stored could cancel nothing.
-  if (!(await connections.isOpen(connectionId).catch(() => true))) await requests.cancel(key);
-  return true;
-}
-
 /** API Gateway's ids, which end in `=`, as ids of requests. */
 const toId = (id: string) => id.replace(/[^A-Za-z0-9_-]/g, '').slice(0, 128);
-
-const tooMany = (limit: string) =>
-  new GatewayError('rate_limited', `A connection may have at most ${limit}; send it again a little later.`, {
-    retryAfterSeconds: 1,
-  });
 
 const tooOld = () =>
   new GatewayError('unauthorized', 'The identity of this connection has expired; connect again.');

@@ -16,7 +16,8 @@ import { CLOSING_MS } from './lambda.ts';
 import { parseChat } from './question.ts';
 import { noteAnswer, noteError, type RequestRecord, toPrincipalName } from './record.ts';
 import { parseMessage } from './socket-message.ts';
-import { forgetConnection, type Job, type SocketParts, type Waiting } from './websocket.ts';
+import type { Job, SocketParts, Waiting } from './socket-parts.ts';
+import { forgetConnection } from './websocket.ts';
 
 type Claimed = Omit<Waiting, 'messageId'> & {
   readonly lease: Lease;

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { GatewayError } from '../chat/errors.ts';
 import { parseSettings } from '../chat/settings.ts';
-import type { Job } from '../doors/websocket.ts';
+import type { Job } from '../doors/socket-parts.ts';
 import { deployedModels, environment, readList, settingsPath, stackName } from '../names.ts';
 import { type Cloud, openCloud } from './cloud.ts';
 import { createFunctionUrl } from './doors/function-url.ts';

@@ -5,13 +5,9 @@ import type { Caller } from '../../src/chat/request.ts';
 import type { Envelope } from '../../src/doors/envelope.ts';
 import type { PostResult } from '../../src/doors/frames.ts';
 import type { RequestRecord } from '../../src/doors/record.ts';
-import {
-  type Connections,
-  connectionLimits,
-  createWebSocketDoor,
-  type Job,
-  type SocketParts,
-} from '../../src/doors/websocket.ts';
+import { connectionLimits } from '../../src/doors/socket-actions.ts';
+import type { Connections, Job, SocketParts } from '../../src/doors/socket-parts.ts';
+import { createWebSocketDoor } from '../../src/doors/websocket.ts';
 import { createManualClock } from '../helpers/manual-clock.ts';
 import { memoryRegistry } from '../helpers/registry.ts';
 import { defaultSettings } from '../helpers/requests.ts';

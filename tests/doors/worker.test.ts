@@ -5,7 +5,7 @@ import { GatewayError } from '../../src/chat/errors.ts';
 import type { ModelEvent } from '../../src/chat/events.ts';
 import type { PostResult } from '../../src/doors/frames.ts';
 import type { RequestRecord } from '../../src/doors/record.ts';
-import type { Connections } from '../../src/doors/websocket.ts';
+import type { Connections } from '../../src/doors/socket-parts.ts';
 import { createWorker, type WorkerParts } from '../../src/doors/worker.ts';
 import { alice, modelThat, say, silent, usage } from '../helpers/app.ts';
 import { createManualClock, settle } from '../helpers/manual-clock.ts';

@@ -2,7 +2,7 @@
 import { GatewayError } from '../../src/chat/errors.ts';
 import type { Terminal } from '../../src/chat/events.ts';
 import type { Lease, RequestKey } from '../../src/chat/lease.ts';
-import type { Waiting } from '../../src/doors/websocket.ts';
+import type { Waiting } from '../../src/doors/socket-parts.ts';
 import type { WorkerParts } from '../../src/doors/worker.ts';
 
 type Row = {
