@@ -17,9 +17,10 @@ const help = `npm run soak -- [options]
   --help     this text
 `;
 
+/** `closedMs`: how soon a call to Bedrock must be over. The machines of CI do other things besides. */
 const sizes = {
-  full: { breaks: 334, races: 3_334, sockets: 50, rounds: 20, limitMs: 20 * 60_000 },
-  quick: { breaks: 20, races: 200, sockets: 20, rounds: 4, limitMs: 120_000 },
+  full: { breaks: 334, races: 3_334, sockets: 50, rounds: 20, limitMs: 20 * 60_000, closedMs: 1_000 },
+  quick: { breaks: 20, races: 200, sockets: 20, rounds: 4, limitMs: 120_000, closedMs: 2_000 },
 };
 
 const doors: readonly Gateway['door'][] = ['rest', 'function-url', 'websocket'];
@@ -35,7 +36,7 @@ async function main(): Promise<number> {
   const size = sizes[values.quick ? 'quick' : 'full'];
   const seed = Number(values.seed ?? Math.floor(1e6 * Math.random()));
   console.log(`seed ${seed}`);
-  const soak = createSoak(seed, size.limitMs);
+  const soak = createSoak(seed, size);
   // Mostly waiting, while races take all that the machine has.
   await Promise.all(doors.map((door) => soakBreaks(soak, door, size.breaks)));
   for (const door of doors) await soakRaces(soak, door, size.races);

@@ -17,8 +17,14 @@ export type Job = { readonly name: string; readonly run: () => Promise<void> };
 
 export type Soak = ReturnType<typeof createSoak>;
 
-/** `limitMs` is for all of it: then the process says what it still waits for, and ends with 1. */
-export function createSoak(seed: number, limitMs: number) {
+type Limits = {
+  /** For all of it: then the process says what it still waits for, and ends with 1. */
+  readonly limitMs: number;
+  /** How soon after a cancel, or after its client left, a call to Bedrock is to be over. */
+  readonly closedMs: number;
+};
+
+export function createSoak(seed: number, { limitMs, closedMs }: Limits) {
   const failures: string[] = [];
   const rows: Readonly<Record<string, string | number>>[] = [];
   const waiting = new Set<string>();
@@ -63,6 +69,7 @@ export function createSoak(seed: number, limitMs: number) {
 
   return {
     finish,
+    closedMs,
     fail: (sentence: string) => void failures.push(sentence),
     addRow: (row: Readonly<Record<string, string | number>>) => void rows.push(row),
 
