@@ -12,7 +12,7 @@ export const help = `npm start -- [options]
   --help                this text
 
 Variables: PORT (3000), FUNCTION_URL_PORT (3001), AWS_PORT (4566), LOCAL_API_KEYS (tenant=key,…), LOCAL_IAM_KEYS (access key id=secret,…),
-DEFAULT_MODEL, ALLOWED_MODELS, AWS_ENDPOINT_URL_BEDROCK_RUNTIME and AWS_ENDPOINT_URL_SSM (other servers in the place of those built in).
+DEFAULT_MODEL, ALLOWED_MODELS, AWS_ENDPOINT_URL_BEDROCK_RUNTIME, AWS_ENDPOINT_URL_SSM and AWS_ENDPOINT_URL_DYNAMODB (other servers in the place of those built in).
 `;
 
 /** What `ALLOWED_MODELS` is here unless set: the usual models, and the simulator's faults. */
