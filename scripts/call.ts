@@ -8,18 +8,9 @@ import { addAbortSignal } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { AwsV4Signer } from 'aws4fetch';
-import {
-  type AnswerEvent,
-  createPrinter,
-  describeRefusal,
-  describeUnreachable,
-  Ending,
-  readAnswer,
-  readEvents,
-  type Screen,
-} from './answer.ts';
-import { isLoopback, loadCredentials, type Sources } from './credentials.ts';
+import { type AnswerEvent, createPrinter, Ending, readAnswer, type Screen } from './answer.ts';
+import { isLoopback, type Sources } from './credentials.ts';
+import { askFunctionUrl } from './function-url.ts';
 import { askOverSocket, loadApiKey } from './socket.ts';
 
 const help = `npm run call -- "What is a Faraday cage?" [options]
@@ -67,8 +58,7 @@ export async function call(
     }
     const body = { ...command.body, prompt: await readPrompt(command.body.prompt, io) };
     const url = findUrl(command.door, command.url, env);
-    const events =
-      command.door === 'websocket' ? ask(url, body, env, io) : readEvents(await send(url, body, env, io));
+    const events = ask(command.door, url, body, env, io);
     await readAnswer(events, command.json ? printer.printJson : printer.printText);
     printer.endLine();
     return io.signal?.aborted ? 130 : 0;
@@ -181,57 +171,20 @@ function findUrl(
 
 const never = new AbortController().signal;
 
-/** Over the WebSocket. The pauses do not keep a command alive that has ended. */
-function ask(url: URL, body: object, env: Readonly<NodeJS.ProcessEnv>, io: Io): AsyncIterable<AnswerEvent> {
+/** By either door. The pauses do not keep a command alive that has ended. */
+function ask(
+  door: keyof typeof doors,
+  url: URL,
+  body: object,
+  env: Readonly<NodeJS.ProcessEnv>,
+  io: Io,
+): AsyncIterable<AnswerEvent> {
   const { signal = never, fetch: fetchIt = fetch } = io;
   const { pause = (ms: number) => sleep(ms, undefined, { ref: false }) } = io;
-  return askOverSocket({
-    url,
-    body,
-    key: loadApiKey(url, env, io.apiKeyPath),
-    signal,
-    pause,
-    fetch: fetchIt,
-  });
-}
-
-/** @see https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html for the form of a Function URL */
-const regionOf = ({ hostname }: URL, env: Readonly<NodeJS.ProcessEnv>) =>
-  /^[^.]+\.lambda-url\.([^.]+)\.on\.aws$/.exec(hostname)?.[1] ??
-  (env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || 'us-east-1');
-
-async function send(url: URL, body: object, env: Readonly<NodeJS.ProcessEnv>, io: Io): Promise<Response> {
-  const { signal = never, fetch: fetchIt = fetch } = io;
-  const left = new Promise<never>((_, reject) =>
-    signal.addEventListener('abort', () => reject(signal.reason)),
-  );
-  const loading = loadCredentials(url, env, io.sources).catch((error: Error) => {
-    throw new Ending(1, error.message);
-  });
-  const credentials = await Promise.race([loading, left]);
-  const signer = new AwsV4Signer({
-    method: 'POST',
-    url: url.href,
-    headers: { accept: 'text/event-stream', 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-    ...credentials,
-    service: 'lambda',
-    region: regionOf(url, env),
-  });
-  const { headers, body: sent = null } = await signer.sign();
-  // A redirect would carry the session token to a stranger.
-  const init: RequestInit = { method: 'POST', headers, body: sent, redirect: 'manual', signal };
-  const response = await fetchIt(url, init).catch((error) => {
-    throw new Ending(1, describeUnreachable(url, error));
-  });
-  if (!response.ok) throw new Ending(1, await describeRefusal(response));
-  const type = response.headers.get('content-type') ?? '';
-  if (!type.startsWith('text/event-stream'))
-    throw new Ending(
-      1,
-      `${url.origin} did not answer with an event stream; is it the gateway's Function URL?`,
-    );
-  return response;
+  const call = { url, body, signal, fetch: fetchIt };
+  return door === 'websocket'
+    ? askOverSocket({ ...call, key: loadApiKey(url, env, io.apiKeyPath), pause })
+    : askFunctionUrl({ ...call, env, sources: io.sources });
 }
 
 if (import.meta.main) {

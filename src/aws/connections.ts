@@ -21,7 +21,7 @@ type ConnectionRow = {
   readonly running: ReadonlySet<string>;
 };
 
-export type Connection = { readonly caller: Caller; readonly expiresAt: number };
+type Connection = { readonly caller: Caller; readonly expiresAt: number };
 
 type Limits = { readonly messagesPerSecond: number; readonly running: number };
 

@@ -46,10 +46,10 @@ export function createTable<Fields extends object>({ client, name: TableName, no
 
   const express = (text: string, values: Values) => {
     const all: Values = { now: toSeconds(now()), nowMs: now(), ...values };
-    const used = (sign: string) => [...new Set(text.match(new RegExp(`${sign}\\w+`, 'g')))];
-    const valuesUsed = used(':').map((name) => [name, all[name.slice(1)]] as const);
+    const namesUsed = (text.match(/#\w+/g) ?? []).map((name) => [name, name.slice(1)]);
+    const valuesUsed = (text.match(/:\w+/g) ?? []).map((name) => [name, all[name.slice(1)]]);
     return {
-      ExpressionAttributeNames: Object.fromEntries(used('#').map((name) => [name, name.slice(1)])),
+      ExpressionAttributeNames: Object.fromEntries(namesUsed),
       ...(valuesUsed.length > 0 && { ExpressionAttributeValues: marshall(Object.fromEntries(valuesUsed)) }),
     };
   };
@@ -122,8 +122,6 @@ export function createTable<Fields extends object>({ client, name: TableName, no
     },
   };
 }
-
-export type Table<Fields extends object> = ReturnType<typeof createTable<Fields>>;
 
 const unavailable = (cause: unknown) =>
   new GatewayError('storage_unavailable', 'The gateway cannot reach its tables; send the request again.', {

@@ -33,7 +33,7 @@ export type RequestRegistry = {
 };
 
 /** How often a running answer looks whether it was cancelled elsewhere, in milliseconds. */
-export const CANCEL_POLL_MS = 500;
+const CANCEL_POLL_MS = 500;
 
 /**
  * How long the end of an answer waits to be stored, in milliseconds: as long as the store tries, or what is told might not be what is

@@ -1,6 +1,6 @@
 /**
  * The body of `POST /v1/chat`, and of a WebSocket `chat`, as a question. The schema holds every limit of a single field; what
- * depends on the operator's settings is decided in `chat/request.ts`.
+ * depends on the operator's settings is decided in `chat/create-request.ts`.
  */
 import * as z from 'zod/mini';
 import type { Caller, ContentBlock, Message, Question } from '../chat/request.ts';

@@ -22,7 +22,7 @@ export function check<Schema extends z.ZodMiniType>(schema: Schema, value: unkno
 }
 
 /** At most ten sentences in one message, and the first field at fault. */
-export function toSentences(issues: readonly Issue[]): { readonly message: string; readonly param?: string } {
+function toSentences(issues: readonly Issue[]): { readonly message: string; readonly param?: string } {
   const faults = issues.flatMap(toFaults);
   const shown = faults.slice(0, MAX_ISSUES).map(({ field, rule }) => `${field || 'The body'} ${rule}.`);
   const hidden = faults.length - shown.length;

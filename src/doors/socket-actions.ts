@@ -10,7 +10,7 @@ import { notRunning } from './cancel.ts';
 import { toFrame } from './frames.ts';
 import { parseChat } from './question.ts';
 import type { RequestRecord } from './record.ts';
-import { findNames, parseMessage } from './socket-message.ts';
+import { parseMessage } from './socket-message.ts';
 import type { SocketParts, Waiting } from './socket-parts.ts';
 
 /** What one connection may do. */
@@ -58,28 +58,31 @@ export async function act(
       const { request_id: requestId, n, of, data } = message;
       record.request_id = requestId;
       const whole = await addPart({ tenant: caller.tenant, requestId }, { connectionId, n, of, data });
-      if (whole !== undefined) await submit(parts, readWhole(whole, requestId), whole, sender, requestId);
+      if (whole === undefined) return;
+      await submit(parts, whole, () => readWhole(whole, requestId), sender, requestId);
       return;
     }
     case 'chat':
-      record.request_id = await submit(parts, message.body, text, sender, sender.messageId);
+      record.request_id = await submit(parts, text, () => message.body, sender, sender.messageId);
   }
 }
 
 /** What the parts make together is a chat, and bears their id if any. */
 function readWhole(text: string, requestId: string): object {
   const message = parseMessage(text);
-  const isFitting = message.action === 'chat' && (findNames(text).requestId ?? requestId) === requestId;
-  if (isFitting) return message.body;
+  if (message.action === 'chat') {
+    const { request_id: own = requestId }: { readonly request_id?: unknown } = message.body;
+    if (own === requestId) return message.body;
+  }
   const rule = 'The parts must make a message with the action "chat" and their own request_id together.';
   throw new GatewayError('invalid_request', rule, { param: 'data' });
 }
 
-/** Checks the question and hands it to a worker. Resolves with its id. */
+/** Checks the question and hands it to a worker; `read` parses what is not too long. Resolves with its id. */
 async function submit(
   parts: SocketParts,
-  body: object,
   text: string,
+  read: () => object,
   sender: Sender,
   ownId: string,
 ): Promise<string> {
@@ -92,7 +95,7 @@ async function submit(
       `The message must be at most ${settings.bodyLimitBytes} bytes.`,
     );
   }
-  const { question } = parseChat(body, caller, ownId);
+  const { question } = parseChat(read(), caller, ownId);
   const { requestId } = question;
   createRequest(question, settings);
   const slot = await connections.reserve(connectionId, requestId, clock.now() + RUNNING_MS);

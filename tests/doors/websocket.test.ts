@@ -192,6 +192,16 @@ receiving('a message that names a connection is refused, and its own connection 
   assert.equal(jobs, []);
 });
 
+receiving('parts that are too long together are refused before anybody parses them', async () => {
+  const { say, codes, jobs } = await connected({
+    loadSettings: async () => ({ ...defaultSettings, bodyLimitBytes: 1024 }),
+    addPart: async () => 'x'.repeat(1025),
+  });
+  await say({ action: 'part', request_id: 'r1', n: 0, of: 1, data: 'x' });
+  assert.equal(codes(), ['payload_too_large']);
+  assert.equal(jobs, []);
+});
+
 receiving('a refusal is an error frame with the id of its message, and without seq', async () => {
   const { say, posted, codes } = await connected();
   const part = { action: 'part', request_id: 'r2', n: 3, of: 2, data: 'x' };

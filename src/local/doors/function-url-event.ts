@@ -6,6 +6,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { FunctionUrlEvent } from '../../doors/lambda-event.ts';
+import { toLogTime } from './event-values.ts';
 
 const ACCOUNT = '000000000000';
 const URL_ID = 'local';
@@ -92,10 +93,4 @@ function toContext(
     time: toLogTime(now),
     timeEpoch: now.getTime(),
   };
-}
-
-/** `10/Jul/2026:19:19:06 +0000` */
-function toLogTime(date: Date): string {
-  const [, day, month, year, time] = /^\w+, (\d+) (\w+) (\d+) (\S+)/.exec(date.toUTCString()) ?? [];
-  return `${day}/${month}/${year}:${time} +0000`;
 }

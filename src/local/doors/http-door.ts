@@ -96,8 +96,8 @@ const serverOptions = (limits: DoorLimits) => ({
 const isUpgraded = ({ headers: { upgrade = '' } }: IncomingMessage, server: Server) =>
   upgrade.toLowerCase() === 'websocket' && server.listenerCount('upgrade') > 0;
 
-/** A page elsewhere that found a name for 127.0.0.1 brings that name along. */
-function requireLocalHost({ url = '', headersDistinct: { host = [] } }: IncomingMessage) {
+/** A page elsewhere that found a name for 127.0.0.1 brings that name along. @throws `invalid_request`, `forbidden` */
+export function requireLocalHost({ url = '', headersDistinct: { host = [] } }: IncomingMessage) {
   const [, name] =
     /^([\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i.exec(host.length === 1 ? host.join() : '') ?? [];
   if (name === undefined) throw invalid('The Host header is malformed.');

@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { APIGatewayProxyEvent, APIGatewayRequestAuthorizerEvent } from 'aws-lambda';
+import { lastOfEach, type MultiValue } from './event-values.ts';
 
 const ACCOUNT = '000000000000';
 const STAGE = 'local';
@@ -55,13 +56,8 @@ function describe(request: IncomingMessage) {
   };
 }
 
-type MultiValue = Record<string, string[]>;
-
 const onlyDefined = (values: NodeJS.Dict<string[]>): MultiValue =>
   Object.fromEntries(Object.entries(values).map(([name, list = []]) => [name, list]));
-
-const lastOfEach = (values: MultiValue): Record<string, string> =>
-  Object.fromEntries(Object.entries(values).map(([name, list]) => [name, list.at(-1) ?? '']));
 
 function toQuery(query: string): MultiValue | null {
   if (query === '') return null;

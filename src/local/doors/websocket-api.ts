@@ -8,9 +8,11 @@ import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { APIGatewayAuthorizerResult, APIGatewayRequestAuthorizerEvent } from 'aws-lambda';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { errorKinds, GatewayError } from '../../chat/errors.ts';
 import type { SocketEvent, SocketReply } from '../../doors/socket-event.ts';
 import type { FindTenant } from '../keys.ts';
 import { Connection, type Connections } from './connections.ts';
+import { requireLocalHost } from './http-door.ts';
 import { TimeLimitError, withinTime } from './time-limit.ts';
 import * as events from './websocket-event.ts';
 import { defaultSocketLimits, type SocketLimits } from './websocket-limits.ts';
@@ -140,13 +142,10 @@ function refuse(status: number): never {
   throw new Refusal(status);
 }
 
-/** @throws Refusal 400, 403 */
-function checkHandshake({ method, url = '', headers, headersDistinct: { host = [] } }: IncomingMessage) {
-  const [, name] =
-    /^([\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i.exec(host.length === 1 ? host.join() : '') ?? [];
-  if (name === undefined) refuse(400);
-  // A page elsewhere that found a name for 127.0.0.1 brings that name along.
-  if (!/^(127\.0\.0\.1|localhost|\[::1\])$/i.test(name)) refuse(403);
+/** @throws what refuses a Host, Refusal 400, 403 */
+function checkHandshake(request: IncomingMessage) {
+  requireLocalHost(request);
+  const { method, url = '', headers } = request;
   if (url.split('?')[0] !== '/ws') refuse(403);
   const isWebSocket = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket';
   const isKey = /^[+/0-9a-z]{22}==$/i.test(headers['sec-websocket-key'] ?? '');
@@ -173,6 +172,7 @@ function selectRoute(text: string): string {
 /** A function that throws is a bad gateway, and one that takes too long a gateway's timeout. */
 function toStatus(error: unknown): number {
   if (error instanceof TimeLimitError) return 504;
+  if (error instanceof GatewayError) return errorKinds[error.code].status;
   if (!(error instanceof Refusal)) return 502;
   return error.status >= 400 && error.status <= 599 ? error.status : 502;
 }

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { APIGatewayRequestAuthorizerEvent } from 'aws-lambda';
 import type { SocketEvent } from '../../doors/socket-event.ts';
+import { lastOfEach, type MultiValue, toLogTime } from './event-values.ts';
 
 export const STAGE = 'local';
 const API_ID = 'local';
@@ -98,12 +99,6 @@ function toContext(client: Client, routeKey: string, eventType: SocketEvent['req
   };
 }
 
-/** `10/Jul/2026:19:19:06 +0000` */
-function toLogTime(date: Date): string {
-  const [, day, month, year, time] = /^\w+, (\d+) (\w+) (\d+) (\S+)/.exec(date.toUTCString()) ?? [];
-  return `${day}/${month}/${year}:${time} +0000`;
-}
-
 /** The header names are as the client wrote them. */
 function describe({ rawHeaders, url = '' }: IncomingMessage) {
   const multiValueHeaders = gather(
@@ -120,12 +115,7 @@ function describe({ rawHeaders, url = '' }: IncomingMessage) {
   };
 }
 
-type MultiValue = Record<string, string[]>;
-
 function gather(pairs: readonly (readonly string[])[]): MultiValue {
   const groups = Map.groupBy(pairs, ([name = '']) => name);
   return Object.fromEntries([...groups].map(([name, all]) => [name, all.map(([, value = '']) => value)]));
 }
-
-const lastOfEach = (values: MultiValue): Record<string, string> =>
-  Object.fromEntries(Object.entries(values).map(([name, list]) => [name, list.at(-1) ?? '']));
