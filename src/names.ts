@@ -1,8 +1,8 @@
 /**
- * The names that code and infrastructure must agree on: environment variables, the path of the settings, and later tables.
+ * The names that code and infrastructure must agree on: environment variables, the path of the settings, the tables.
  */
 
-/** Read by `wire.ts`, set by the deployment. Every one is optional. */
+/** Read by `wire.ts`, set by the deployment; so are the variables that name the `tables`. Every one is optional. */
 export const environment = {
   defaultModel: 'DEFAULT_MODEL',
   /** Comma-separated model ids; `*` stands for any run of characters. */
@@ -13,8 +13,6 @@ export const environment = {
   settingsPath: 'SETTINGS_PATH',
   /** How old they may grow; 60 unless set. */
   settingsMaxAgeSeconds: 'SETTINGS_MAX_AGE_SECONDS',
-  requestsTable: 'REQUESTS_TABLE',
-  connectionsTable: 'CONNECTIONS_TABLE',
   /** The name of the function that answers what came over a WebSocket. */
   workerFunction: 'WORKER_FUNCTION',
 } as const;
@@ -43,13 +41,32 @@ export const stackName = (variables: Variables): string =>
 /** The parameters below it are the settings. */
 export const settingsPath = (stack: string): string => `/${stack}`;
 
-/** The tables. Each has one key, and rows whose time has passed may be deleted. */
-export const tables = ['requests', 'connections'] as const;
+/** The tables, each with the variable that names it. Their key is `pk`, a string; rows whose `ttl` has passed may be deleted. */
+export const tables = {
+  answers: { variable: 'ANSWERS_TABLE' },
+  chats: {
+    variable: 'CHATS_TABLE',
+    /** A number. */
+    sortKey: 'sk',
+    /** All of the row, by a string and a number; rows without them are not in it. */
+    index: { name: 'by-tenant', key: 'tenant', sortKey: 'updatedAt' },
+  },
+  connections: { variable: 'CONNECTIONS_TABLE' },
+  requests: { variable: 'REQUESTS_TABLE' },
+} as const satisfies Record<string, TableShape>;
+
+export type TableShape = {
+  readonly variable: string;
+  readonly sortKey?: string;
+  readonly index?: { readonly name: string; readonly key: string; readonly sortKey: string };
+};
+
+export type Table = keyof typeof tables;
 export const TABLE_KEY = 'pk';
 export const TABLE_TTL = 'ttl';
 
 /** The table of a stack: `LlmGatewayStack-requests`. */
-export const tableName = (stack: string, table: (typeof tables)[number]): string => `${stack}-${table}`;
+export const tableName = (stack: string, table: Table): string => `${stack}-${table}`;
 
 /** Headers of an answer that a page may read: the app allows it on the REST door, the Function URL's own setting on the other. */
 export const EXPOSED_HEADERS = [

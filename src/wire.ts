@@ -9,7 +9,9 @@ import { Logger } from '@aws-lambda-powertools/logger';
 import { BedrockRuntimeClient } from '@aws-sdk/client-bedrock-runtime';
 import { SSMClient } from '@aws-sdk/client-ssm';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { createAnswers } from './aws/answers.ts';
 import { createBedrockModel } from './aws/bedrock.ts';
+import { createChats } from './aws/chats.ts';
 import { createConnections } from './aws/connections.ts';
 import { countMetric } from './aws/metrics.ts';
 import { createLiveSettings, type SettingsNotice } from './aws/parameters.ts';
@@ -18,12 +20,17 @@ import { createRequests } from './aws/requests.ts';
 import { createSignedFetch, type SignedFetchParts } from './aws/signed-fetch.ts';
 import { createSockets } from './aws/sockets.ts';
 import { createParameterReader } from './aws/ssm.ts';
-import { createDynamoDbClient } from './aws/table.ts';
+import { createDynamoDbClient, type TableParts } from './aws/table.ts';
 import { createWorkerStarter } from './aws/worker.ts';
-import { createAsk } from './chat/ask.ts';
+import type { Answers } from './chat/answers.ts';
+import { type Ask, createAsk, type Model } from './chat/ask.ts';
 import { type Notice, withAttempts } from './chat/attempts.ts';
+import { withCache } from './chat/cache.ts';
 import type { Clock } from './chat/clock.ts';
+import { type Chats, type MemoryNotice, withMemory, withRecall } from './chat/conversation.ts';
 import type { GatewayError } from './chat/errors.ts';
+import { underLease } from './chat/lease.ts';
+import type { CacheNotice } from './chat/lookup.ts';
 import { createApp } from './doors/app.ts';
 import type { LambdaDoorParts } from './doors/lambda.ts';
 import { connectionLimits } from './doors/socket-actions.ts';
@@ -36,7 +43,9 @@ import {
   readList,
   SERVICE_NAME,
   settingsPath,
+  type Table,
   tableName,
+  tables,
 } from './names.ts';
 
 const SETTINGS_MAX_AGE_SECONDS = 60;
@@ -60,8 +69,13 @@ function join(env: NodeJS.ProcessEnv): Gateway {
   const clock = systemClock;
   const logger = new Logger({ serviceName: SERVICE_NAME });
   const bedrock = createBedrockClient();
-  const model = createBedrockModel({ client: bedrock, clock });
-  const ask = createAsk({ model: withAttempts(model, (notice) => logNotice(logger, notice)) });
+  const store = createStore(env, clock);
+  const ask = joinAsk({
+    ...store,
+    model: createBedrockModel({ client: bedrock, clock }),
+    clock,
+    notify: (notice) => logNotice(logger, notice, clock.now()),
+  });
   const loadSettings = createLiveSettings({
     read: createParameterReader(
       createSsmClient(),
@@ -75,12 +89,11 @@ function join(env: NodeJS.ProcessEnv): Gateway {
     onTaken: ({ logLevel }) => logger.setLogLevel(logLevel),
   });
   const allowedOrigins = readList(env[environment.allowedOrigins]);
-  const store = createStore(env, clock);
   const stopping = new AbortController();
   return {
     ...store,
     ...createCallbacks(env, bedrock.config.credentials),
-    app: createApp({ ask, requests: store.requests, loadSettings, clock, allowedOrigins }),
+    app: createApp({ ...store, ask, loadSettings, clock, allowedOrigins }),
     ask,
     loadSettings,
     allowedOrigins,
@@ -93,23 +106,34 @@ function join(env: NodeJS.ProcessEnv): Gateway {
   };
 }
 
+export type AskParts = {
+  readonly model: Model;
+  readonly answers: Answers;
+  readonly chats: Chats;
+  readonly clock: Clock;
+  readonly notify: (notice: Notice | CacheNotice | MemoryNotice) => void;
+};
+
+/** All that happens to a question, outermost first: what is told is what is stored, and the model is asked last. */
+export function joinAsk({ model, answers, chats, clock, notify }: AskParts): Ask {
+  const known = withCache(withAttempts(model, notify), { answers, clock, notify });
+  return withMemory(underLease(withRecall(createAsk({ model: known }), chats)), { chats, notify });
+}
+
 /** What is kept in tables. */
 function createStore(env: NodeJS.ProcessEnv, { now }: Clock) {
   const client = createDynamoDbClient();
-  const requests = {
+  const partsOf = (table: Table): TableParts => ({
     client,
-    name: env[environment.requestsTable] || tableName(DEFAULT_STACK_NAME, 'requests'),
+    name: env[tables[table].variable] || tableName(DEFAULT_STACK_NAME, table),
     now,
-  };
-  const connections = {
-    client,
-    name: env[environment.connectionsTable] || tableName(DEFAULT_STACK_NAME, 'connections'),
-    now,
-  };
+  });
   return {
-    requests: createRequests(requests),
-    addPart: createParts(requests),
-    connections: createConnections(connections, connectionLimits),
+    requests: createRequests(partsOf('requests')),
+    addPart: createParts(partsOf('requests')),
+    connections: createConnections(partsOf('connections'), connectionLimits),
+    answers: createAnswers(partsOf('answers')),
+    chats: createChats(partsOf('chats')),
   };
 }
 
@@ -125,14 +149,30 @@ function createCallbacks(env: NodeJS.ProcessEnv, credentials: SignedFetchParts['
   };
 }
 
-function logNotice(logger: Logger, notice: Notice) {
-  if (notice.type === 'field-refused') {
-    const { omit, oneOf } = notice.quirk;
-    logger.warn('model refuses fields', { model: notice.model, omit, one_of: oneOf });
-  } else {
-    logger.warn('fell back to another model', { from: notice.from, to: notice.to, code: notice.code });
+function logNotice(logger: Logger, notice: Notice | CacheNotice | MemoryNotice, now: number) {
+  switch (notice.type) {
+    case 'field-refused': {
+      const { omit, oneOf } = notice.quirk;
+      logger.warn('model refuses fields', { model: notice.model, omit, one_of: oneOf });
+      return;
+    }
+    case 'fell-back':
+      logger.warn('fell back to another model', { from: notice.from, to: notice.to, code: notice.code });
+      return;
+    default: {
+      const { sentence, metric } = mishaps[notice.type];
+      logger.warn(sentence, { cause: namesOf(notice.cause), ...countMetric(metric, now) });
+    }
   }
 }
+
+/** What no caller is told of, but whoever runs the gateway. */
+const mishaps = {
+  'cache-unavailable': { sentence: 'answer cache passed by', metric: 'CacheUnavailable' },
+  'answer-altered': { sentence: 'learned answer was altered, and is deleted', metric: 'AnswerAltered' },
+  'answer-not-learned': { sentence: 'answer not learned', metric: 'AnswerNotLearned' },
+  'turn-lost': { sentence: 'turn not kept', metric: 'TurnLost' },
+} as const;
 
 function logSettingsNotice(logger: Logger, notice: SettingsNotice, now: number) {
   switch (notice.type) {

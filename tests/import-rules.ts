@@ -38,7 +38,7 @@ const LAYERS: readonly Layer[] = [
   {
     within: 'src/aws',
     files: ['src/aws', 'src/chat', 'src/names.ts'],
-    packages: ['@aws-sdk', '@smithy', '@aws-lambda-powertools/parameters', 'aws4fetch', 'node:*'],
+    packages: ['@aws-sdk', '@smithy', '@aws-lambda-powertools/parameters', 'aws4fetch', 'zod/mini', 'node:*'],
   },
   { within: 'src/local', files: ['src'], packages: ['*'] },
   { within: 'cdk', files: ['cdk', 'src/names.ts', 'src/chat/settings.ts'], packages: ['*'] },

@@ -7,12 +7,12 @@ import { GatewayError } from '../chat/errors.ts';
 import type { Terminal } from '../chat/events.ts';
 import type { Lease, RequestKey, RequestRegistry } from '../chat/lease.ts';
 import type { Caller } from '../chat/request.ts';
+import { cut, join } from './slices.ts';
 import { createTable, type TableParts } from './table.ts';
 
 const DAY_SECONDS = 24 * 60 * 60;
 
-/** An item holds 400 KB, so a question lies in rows of its own, for as long as a worker may need it. */
-const TEXT_ROW_BYTES = 350 * 1024;
+/** A question lies in rows of its own, for as long as a worker may need it. */
 const TEXT_SECONDS = 60 * 60;
 
 type RequestRow = {
@@ -83,7 +83,7 @@ export function createRequests(parts: TableParts) {
     const keys = Array.from({ length: textRows }, (_, n) => `${pk}#${textOwner}#${n}`);
     const rows = await Promise.all(keys.map((key) => texts.get(key)));
     for (const key of keys) texts.remove(key).catch(() => undefined);
-    return Buffer.concat(rows.map((row) => row?.bytes ?? Buffer.alloc(0))).toString();
+    return join(rows.map((row) => row?.bytes ?? new Uint8Array()));
   };
 
   const registry: RequestRegistry = {
@@ -115,7 +115,7 @@ export function createRequests(parts: TableParts) {
      */
     async store(key: RequestKey, { text, ...message }: Waiting, until: number): Promise<Lease | undefined> {
       const owner = randomUUID();
-      const slices = slice(Buffer.from(text));
+      const slices = cut(text);
       const ttl = texts.expireIn(TEXT_SECONDS);
       await Promise.all(
         slices.map((bytes, n) => texts.put({ pk: `${toKey(key)}#${owner}#${n}`, bytes, ttl })),
@@ -152,13 +152,6 @@ export function createRequests(parts: TableParts) {
 
 /** An id has no `#`, so nobody's key can be another's. */
 const toKey = ({ tenant, requestId }: RequestKey) => `${tenant}#${requestId}`;
-
-function slice(bytes: Uint8Array): Uint8Array[] {
-  const count = Math.ceil(bytes.length / TEXT_ROW_BYTES);
-  return Array.from({ length: count }, (_, n) =>
-    bytes.subarray(n * TEXT_ROW_BYTES, (n + 1) * TEXT_ROW_BYTES),
-  );
-}
 
 const conflict = () =>
   new GatewayError('conflict', 'This request_id was used in the last 24 hours; choose another.', {

@@ -1,14 +1,19 @@
 /**
- * A DynamoDB table with one key, `pk`, and rows that are over once their `ttl` has passed. DynamoDB deletes them days later, so nobody may
- * take a row that is there for one that counts.
+ * A DynamoDB table with the key `pk`, and a number `sk` where it sorts, and rows that are over once their `ttl` has passed. DynamoDB
+ * deletes them days later, so nobody may take a row that is there for one that counts.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  BatchWriteItemCommand,
   ConditionalCheckFailedException,
   DeleteItemCommand,
   DynamoDBClient,
   GetItemCommand,
   PutItemCommand,
+  QueryCommand,
+  type QueryCommandInput,
   UpdateItemCommand,
+  type WriteRequest,
 } from '@aws-sdk/client-dynamodb';
 import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
@@ -27,8 +32,24 @@ export type TableParts = {
   readonly now: () => number;
 };
 
+/** DynamoDB takes so many writes in a batch. */
+const BATCH = 25;
+
+/** A batch is sent so often until nothing is left of it, with pauses that begin with these and double: 0.8 seconds at most. */
+const BATCH_ROUNDS = 6;
+const BATCH_PAUSE_MS = 25;
+
 type Values = Readonly<Record<string, unknown>>;
-type Row<Fields> = Partial<Fields> & { readonly pk: string; readonly ttl: number };
+type Key = string | { readonly pk: string; readonly sk: number };
+export type Row<Fields> = Partial<Fields> & { readonly pk: string; readonly ttl: number };
+
+type QueryOptions = Pick<
+  QueryCommandInput,
+  'IndexName' | 'FilterExpression' | 'ProjectionExpression' | 'ScanIndexForward' | 'ConsistentRead' | 'Limit'
+> & {
+  /** The key of the row before the first. */
+  readonly after?: Values | undefined;
+};
 
 /** The row as it is after the write; or, where the condition forbade it, as it is without (`undefined` where there is none). */
 type Outcome<Fields> =
@@ -58,6 +79,16 @@ export function createTable<Fields extends object>({ client, name: TableName, no
   const toRow = (item: Parameters<typeof unmarshall>[0] | undefined) =>
     item && (unmarshall(item) as Row<Fields>);
 
+  const removeBatch = async (keys: readonly Key[]) => {
+    let left: WriteRequest[] = keys.map((key) => ({ DeleteRequest: { Key: toKey(key) } }));
+    for (let round = 0; left.length > 0; round++) {
+      if (round === BATCH_ROUNDS) throw new Error('A batch was not processed to its end.');
+      if (round > 0) await sleep(BATCH_PAUSE_MS * 2 ** (round - 1));
+      const input = { RequestItems: { [TableName]: left } };
+      left = (await client.send(new BatchWriteItemCommand(input))).UnprocessedItems?.[TableName] ?? [];
+    }
+  };
+
   const attempt = async (write: () => Promise<Row<Fields>>): Promise<Outcome<Fields>> => {
     try {
       return { isWritten: true, row: await write() };
@@ -74,14 +105,39 @@ export function createTable<Fields extends object>({ client, name: TableName, no
     isOver: ({ ttl }: Row<Fields>) => ttl <= toSeconds(now()),
 
     /** The row as the last write left it. */
-    async get(pk: string): Promise<Row<Fields> | undefined> {
+    async get(key: Key): Promise<Row<Fields> | undefined> {
       try {
-        const input = { TableName, Key: marshall({ pk }), ConsistentRead: true };
+        const input = { TableName, Key: toKey(key), ConsistentRead: true };
         const row = toRow((await client.send(new GetItemCommand(input))).Item);
         return row && row.ttl > toSeconds(now()) ? row : undefined;
       } catch (error) {
         throw unavailable(error);
       }
+    },
+
+    /** The rows of one `pk` as they are, also those that are over: page by page, in the order of the key. */
+    async *query(
+      condition: string,
+      values: Values,
+      { after, ...options }: QueryOptions = {},
+    ): AsyncGenerator<readonly Row<Fields>[], void, undefined> {
+      const { FilterExpression = '', ProjectionExpression = '' } = options;
+      const expressed = express(`${condition} ${FilterExpression} ${ProjectionExpression}`, values);
+      const input = { TableName, KeyConditionExpression: condition, ...expressed, ...options };
+      let start = after && marshall(after);
+      do {
+        const page = await client
+          .send(new QueryCommand({ ...input, ExclusiveStartKey: start }))
+          .then(({ Items = [], LastEvaluatedKey }) => ({
+            rows: Items.map((item) => unmarshall(item) as Row<Fields>),
+            last: LastEvaluatedKey,
+          }))
+          .catch((error) => {
+            throw unavailable(error);
+          });
+        yield page.rows;
+        start = page.last;
+      } while (start);
     },
 
     put: (row: Row<Fields>, condition?: string, values: Values = {}) =>
@@ -96,11 +152,11 @@ export function createTable<Fields extends object>({ client, name: TableName, no
         return row;
       }),
 
-    update: (pk: string, change: string, condition: string, values: Values = {}) =>
+    update: (key: Key, change: string, condition: string, values: Values = {}) =>
       attempt(async () => {
         const input = {
           TableName,
-          Key: marshall({ pk }),
+          Key: toKey(key),
           UpdateExpression: change,
           ConditionExpression: condition,
           ReturnValues: 'ALL_NEW' as const,
@@ -112,16 +168,27 @@ export function createTable<Fields extends object>({ client, name: TableName, no
       }),
 
     /** What the row was. */
-    async remove(pk: string): Promise<Row<Fields> | undefined> {
+    async remove(key: Key): Promise<Row<Fields> | undefined> {
       try {
-        const input = { TableName, Key: marshall({ pk }), ReturnValues: 'ALL_OLD' as const };
+        const input = { TableName, Key: toKey(key), ReturnValues: 'ALL_OLD' as const };
         return toRow((await client.send(new DeleteItemCommand(input))).Attributes);
+      } catch (error) {
+        throw unavailable(error);
+      }
+    },
+
+    /** No key twice. After a failure some of the rows may be gone. */
+    async removeAll(keys: readonly Key[]): Promise<void> {
+      try {
+        for (let at = 0; at < keys.length; at += BATCH) await removeBatch(keys.slice(at, at + BATCH));
       } catch (error) {
         throw unavailable(error);
       }
     },
   };
 }
+
+const toKey = (key: Key) => marshall(typeof key === 'string' ? { pk: key } : { pk: key.pk, sk: key.sk });
 
 const unavailable = (cause: unknown) =>
   new GatewayError('storage_unavailable', 'The gateway cannot reach its tables; send the request again.', {

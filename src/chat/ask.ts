@@ -6,13 +6,24 @@ import type { Clock } from './clock.ts';
 import { errorKinds, GatewayError, toGatewayError } from './errors.ts';
 import { charsOf, toCancelled } from './estimate.ts';
 import type { ChatEvent, Failure, ModelEvent, Terminal } from './events.ts';
+import type { Lease } from './lease.ts';
 import type { ChatRequest } from './request.ts';
 
 /**
  * Answers a request. Yields `begin`, deltas, `end`; throws a `GatewayError` for what it can name; merely stopping means that
  * the answer broke off. When `signal` aborts it must let go of everything it holds, also while it waits.
  */
-export type Model = (request: ChatRequest, signal: AbortSignal) => AsyncIterable<ModelEvent>;
+export type Model = (
+  request: ChatRequest,
+  signal: AbortSignal,
+  onCache?: OnCache,
+) => AsyncIterable<ModelEvent>;
+
+/** How an answer is come by: `bypass` where the cache has no say in it, or is down. */
+export type CacheStatus = 'hit' | 'miss' | 'refresh' | 'off' | 'bypass';
+
+/** Told before the answer begins; again when it changes, as when an answer was awaited and did come. */
+export type OnCache = (status: CacheStatus) => void;
 
 export type AskOptions = {
   /** Aborting ends the answer: as `error` if the reason is a `GatewayError`, else as `cancelled`. */
@@ -20,6 +31,9 @@ export type AskOptions = {
   /** When the answer must be over, in milliseconds since the epoch; then it ends as `error deadline_exceeded`. */
   readonly deadline: number;
   readonly clock: Clock;
+  /** By which it can be cancelled from elsewhere. */
+  readonly lease?: Lease | undefined;
+  readonly onCache?: OnCache;
 };
 
 /** Never throws: a failure is the last event. The model is asked for an event only when somebody asks for one here. */
@@ -36,7 +50,7 @@ export function createAsk({ model }: { readonly model: Model }): Ask {
     let terminal: Terminal;
     let silence = silentAtFirst(request);
     const pull = () => {
-      events ??= model(request, upstream.signal)[Symbol.asyncIterator]();
+      events ??= model(request, upstream.signal, options.onCache)[Symbol.asyncIterator]();
       return events.next();
     };
     try {
@@ -48,7 +62,8 @@ export function createAsk({ model }: { readonly model: Model }): Ask {
         if (event.type === 'begin') {
           firstEventMs = options.clock.now() - askedAt;
           silence = silentMidway(request);
-          yield { type: 'start', requestId: request.requestId, model: event.model, cached: false };
+          const { model: name, cached = false } = event;
+          yield { type: 'start', requestId: request.requestId, model: name, cached };
         } else if (event.type === 'end') {
           const timing = { firstEventMs: firstEventMs ?? 0, totalMs: options.clock.now() - askedAt };
           terminal = { type: 'done', stopReason: event.stopReason, usage: event.usage, saved: false, timing };

@@ -1,16 +1,18 @@
 /**
  * A question held against the settings: what may be asked is filled in, what may not is refused.
  */
+import { randomUUID } from 'node:crypto';
+import { noSuchChat } from './conversation.ts';
 import { GatewayError } from './errors.ts';
 import { isOffered, resolveModel } from './models.ts';
-import type { ChatRequest, Inference, Question } from './request.ts';
+import type { Caching, ChatRequest, Conversation, Inference, Question } from './request.ts';
 import type { Settings } from './settings.ts';
 
 /**
  * The request to send: defaults filled in, limits held.
  *
  * @throws `model_not_found` for a model outside the allow-list, `invalid_request` for more tokens than the limit, and
- * `not_found` for a conversation, because none are kept yet.
+ * `not_found` for a conversation where none are kept.
  */
 export function createRequest(question: Question, settings: Settings): ChatRequest {
   const { systemPrompt, fallbackModels, modelQuirks, guardrailId, guardrailVersion, serviceTier } = settings;
@@ -19,12 +21,13 @@ export function createRequest(question: Question, settings: Settings): ChatReque
     const message = 'This gateway does not offer that model; GET /v1/models lists those it does.';
     throw new GatewayError('model_not_found', message, { param: 'model' });
   }
-  if (question.chatId !== undefined) {
-    throw new GatewayError('not_found', 'There is no conversation with that chat_id.', { param: 'chat_id' });
-  }
+  const { chatId, cache, ...asked } = question;
+  const conversation = toConversation(question, settings);
   return {
-    ...question,
+    ...asked,
     model,
+    caching: toCaching(question, settings),
+    ...(conversation && { conversation }),
     fallbackModels: fallbackModels
       .map((name) => resolveModel(name, settings))
       .filter((other) => other !== model && isOffered(other, settings)),
@@ -39,6 +42,27 @@ export function createRequest(question: Question, settings: Settings): ChatReque
       idleMs: settings.idleTimeoutSeconds * 1000,
     },
   };
+}
+
+/** What an operator wrote for everybody would pass over what the caller told the model, unless the caller asks for the cache. */
+function toCaching({ cache, system }: Question, settings: Settings): Caching {
+  return {
+    mode: settings.cache === 'off' ? 'off' : (cache ?? 'use'),
+    curated: cache === 'use' || system.length === 0,
+    scope: settings.cacheScope,
+    ttlSeconds: settings.cacheTtlSeconds,
+    timeoutMs: settings.cacheTimeoutMs,
+  };
+}
+
+function toConversation({ chatId, store }: Question, settings: Settings): Conversation | undefined {
+  const { history, historyMaxTurns: maxTurns, historyTtlSeconds: ttlSeconds } = settings;
+  if (history === 'off') {
+    if (chatId === undefined) return undefined;
+    throw noSuchChat();
+  }
+  if (chatId !== undefined) return { chatId, isNew: false, isKept: store, maxTurns, ttlSeconds };
+  return store ? { chatId: randomUUID(), isNew: true, isKept: true, maxTurns, ttlSeconds } : undefined;
 }
 
 function fillInference(asked: Partial<Inference>, settings: Settings): Inference {

@@ -41,10 +41,14 @@ const CANCEL_POLL_MS = 500;
  */
 const END_MS = 4_000;
 
-/** Asks, ends the answer soon after it was cancelled, and stores how it ended before it says so. */
-export function underLease(ask: Ask, lease: Lease): Ask {
+/** Asks; where there is a lease, ends the answer soon after it was cancelled, and stores how it ended before it says so. */
+export function underLease(ask: Ask): Ask {
   return async function* askUnderLease(request, options) {
-    const { clock } = options;
+    const { clock, lease } = options;
+    if (!lease) {
+      yield* ask(request, options);
+      return;
+    }
     const cancelled = new AbortController();
     const stopWatching = watchForCancel(lease, clock, () => cancelled.abort());
     const signal = AbortSignal.any([options.signal, cancelled.signal]);

@@ -66,14 +66,18 @@ export type Question = {
   readonly toolChoice?: ToolChoice;
   readonly outputSchema?: { readonly name: string; readonly schema: Json };
   readonly chatId?: string;
-  readonly cache: CacheMode;
+  /** Absent when the caller did not say. */
+  readonly cache?: CacheMode;
   readonly store: boolean;
 };
 
 /** A request that may be sent. In `system` the operator's own words come first. */
-export type ChatRequest = Omit<Question, 'model' | 'inference'> & {
+export type ChatRequest = Omit<Question, 'model' | 'inference' | 'chatId' | 'cache'> & {
   readonly model: string;
   readonly inference: Inference;
+  readonly caching: Caching;
+  /** Absent where nothing was said before and nothing is kept. */
+  readonly conversation?: Conversation;
   /** Asked in this order when `model` has no room. */
   readonly fallbackModels: readonly string[];
   readonly quirks: readonly QuirkRule[];
@@ -83,6 +87,30 @@ export type ChatRequest = Omit<Question, 'model' | 'inference'> & {
   readonly serviceTier?: ServiceTier;
   /** How long the model may be silent before its first event, and between two events, in milliseconds. */
   readonly patience: { readonly firstEventMs: number; readonly idleMs: number };
+};
+
+/** How a request is held against the questions that have been asked before. */
+export type Caching = {
+  readonly mode: CacheMode;
+  /** Whether an answer of the operator's may serve. */
+  readonly curated: boolean;
+  /** Whose learned answers may serve. */
+  readonly scope: 'tenant' | 'shared';
+  readonly ttlSeconds: number;
+  /** How long the cache may take, in milliseconds. */
+  readonly timeoutMs: number;
+};
+
+/** The conversation that a request is a turn of. */
+export type Conversation = {
+  readonly chatId: string;
+  /** Whether this is its first turn; else the turns before it come first. */
+  readonly isNew: boolean;
+  /** Whether this turn is kept. */
+  readonly isKept: boolean;
+  /** How many of the turns before are sent at most. */
+  readonly maxTurns: number;
+  readonly ttlSeconds: number;
 };
 
 /** @see https://docs.aws.amazon.com/bedrock/latest/userguide/service-tiers-inference.html */

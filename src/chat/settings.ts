@@ -48,6 +48,10 @@ const optional = <T>(name: string, kind: Kind<T>, meaning: string): Setting<T | 
 const shippedModels =
   'global.amazon.nova-2-lite-v1:0,global.anthropic.claude-sonnet-4-6,global.anthropic.claude-haiku-4-5-20251001-v1:0,openai.gpt-oss-120b-1:0';
 const MAX_BODY_BYTES = 5 * 1024 * 1024;
+const MONTH_SECONDS = String(30 * 24 * 60 * 60);
+const YEAR_SECONDS = 366 * 24 * 60 * 60;
+
+const onOrOff = oneOf('on', 'off');
 
 const table = {
   defaultModel: given(
@@ -105,6 +109,43 @@ const table = {
     'End an answer when a request names no stop sequences.',
   ),
   systemPrompt: optional('system-prompt', text(4_000), 'Comes before the system prompt of every request.'),
+  cache: given(
+    'cache',
+    onOrOff,
+    'on',
+    'Whether questions are answered from the `answers` table, and answers kept in it.',
+  ),
+  cacheScope: given(
+    'cache-scope',
+    oneOf('tenant', 'shared'),
+    'tenant',
+    'Who gets an answer that the gateway learned: the tenant whose question it was, or everybody who asks the same.',
+  ),
+  cacheTtlSeconds: given(
+    'cache-ttl-seconds',
+    wholeNumber(60, YEAR_SECONDS),
+    MONTH_SECONDS,
+    'How long a learned answer is kept.',
+  ),
+  cacheTimeoutMs: given(
+    'cache-timeout-ms',
+    wholeNumber(10, 5_000),
+    '1000',
+    'How long the `answers` table may take to reply, in milliseconds; then the model is asked.',
+  ),
+  history: given('history', onOrOff, 'on', 'Whether conversations are kept and can be gone on with.'),
+  historyTtlSeconds: given(
+    'history-ttl-seconds',
+    wholeNumber(60, YEAR_SECONDS),
+    MONTH_SECONDS,
+    'How long a turn of a conversation is kept.',
+  ),
+  historyMaxTurns: given(
+    'history-max-turns',
+    wholeNumber(1, 200),
+    '20',
+    'How many turns of a conversation are sent before the question, the newest.',
+  ),
   firstEventTimeoutSeconds: given(
     'first-event-timeout-seconds',
     wholeNumber(1, 900),

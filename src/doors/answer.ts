@@ -78,7 +78,7 @@ export function throwFailure(event: ChatEvent): void {
   if (event.type === 'cancelled') throw new GatewayError('cancelled', 'The request was cancelled.');
 }
 
-const toWireUsage = (usage: Usage) => ({
+export const toWireUsage = (usage: Usage) => ({
   input_tokens: usage.inputTokens,
   output_tokens: usage.outputTokens,
   cache_read_tokens: usage.cacheReadTokens,

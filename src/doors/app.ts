@@ -10,12 +10,14 @@ import { GatewayError, toGatewayError } from '../chat/errors.ts';
 import { EXPOSED_HEADERS } from '../names.ts';
 import { createCancelRoute } from './cancel.ts';
 import { type ChatParts, createChatRoute } from './chat.ts';
+import { type ChatArchive, deleteChat, listChats, readChat } from './chats.ts';
 import { type AppEnv, callerOf } from './edge.ts';
 import { toErrorResponse } from './envelope.ts';
 import { listModels } from './models.ts';
 import { noteError } from './record.ts';
 
 export type AppParts = ChatParts & {
+  readonly chats: ChatArchive;
   /** Origins whose pages may call, or `*`. */
   readonly allowedOrigins: readonly string[];
 };
@@ -31,6 +33,9 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
   app.get('/v1/models', listModels(parts));
   app.post('/v1/chat', createChatRoute(parts));
   app.delete('/v1/requests/:request_id', createCancelRoute(parts));
+  app.get('/v1/chats', listChats(parts));
+  app.get('/v1/chats/:chat_id', readChat(parts));
+  app.delete('/v1/chats/:chat_id', deleteChat(parts));
 
   app.notFound((c) => fail(c, new GatewayError('not_found', 'There is nothing at this path.')));
   app.onError((error, c) => fail(c, error));

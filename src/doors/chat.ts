@@ -3,11 +3,11 @@
  */
 import type { Context } from 'hono';
 import { accepts } from 'hono/accepts';
-import type { Ask } from '../chat/ask.ts';
+import type { Ask, AskOptions, CacheStatus } from '../chat/ask.ts';
 import { type Clock, within } from '../chat/clock.ts';
 import { createRequest } from '../chat/create-request.ts';
 import { GatewayError, toGatewayError } from '../chat/errors.ts';
-import { type RequestRegistry, underLease } from '../chat/lease.ts';
+import type { Lease, RequestRegistry } from '../chat/lease.ts';
 import type { ChatRequest } from '../chat/request.ts';
 import type { Settings } from '../chat/settings.ts';
 import { collectAnswer, throwFailure } from './answer.ts';
@@ -43,16 +43,11 @@ export function createChatRoute({ ask, requests, loadSettings, clock }: ChatPart
     c.env.record.request_id = question.requestId;
     const request = createRequest(question, settings);
     const lease = await open(request, c.env.deadline, question.requestId !== ownId);
-    const askUnder = lease ? underLease(ask, lease) : ask;
 
     c.env.record.model = request.model;
     c.env.record.stream = stream;
-    const headers = {
-      'x-cache': request.cache === 'off' ? 'off' : 'bypass',
-      ...(!lease && { 'x-cancellable': 'false' }),
-    };
-    if (stream) return await answerAsStream(c, askUnder, request, headers);
-    return await answerInOnePiece(c, askUnder, request, headers);
+    const answer = stream ? answerAsStream : answerInOnePiece;
+    return await answer(c, request, lease);
   };
 
   /** A caller who chose the id wants it used once, and no answer if that cannot be promised; others want an answer. */
@@ -65,18 +60,31 @@ export function createChatRoute({ ask, requests, loadSettings, clock }: ChatPart
     }
   }
 
-  async function answerInOnePiece(
-    { env, json }: Context<AppEnv>,
-    ask: Ask,
-    request: ChatRequest,
-    headers: AnswerHeaders,
-  ) {
+  /** What the answer says of itself is known when the first event is. */
+  function begin({ env }: Context<AppEnv>, request: ChatRequest, limits: Limits, lease: Lease | undefined) {
+    let cache: CacheStatus = 'bypass';
+    const onCache = (status: CacheStatus) => {
+      cache = status;
+      env.record.cache = status;
+    };
+    const { conversation } = request;
+    const events = noteAnswer(ask(request, { ...limits, clock, lease, onCache }), env.record);
+    const toHeaders = () => ({
+      'x-cache': cache,
+      ...(conversation?.isKept && { 'x-chat-id': conversation.chatId }),
+      ...(!lease && { 'x-cancellable': 'false' }),
+    });
+    return { events, toHeaders };
+  }
+
+  async function answerInOnePiece(c: Context<AppEnv>, request: ChatRequest, lease: Lease | undefined) {
+    const { signal } = c.env;
     const restDeadline =
       request.caller.door === 'rest' ? clock.now() + REST_SILENCE_MS : Number.POSITIVE_INFINITY;
-    const deadline = Math.min(env.deadline, restDeadline);
+    const deadline = Math.min(c.env.deadline, restDeadline);
+    const { events, toHeaders } = begin(c, request, { signal, deadline }, lease);
     try {
-      const events = ask(request, { signal: env.signal, deadline, clock });
-      return json(await collectAnswer(noteAnswer(events, env.record)), 200, headers);
+      return c.json(await collectAnswer(events), 200, toHeaders());
     } catch (error) {
       if (toGatewayError(error).code !== 'deadline_exceeded') throw error;
       const advice = 'The answer took too long to be sent in one piece; ask with "stream": true.';
@@ -84,25 +92,20 @@ export function createChatRoute({ ask, requests, loadSettings, clock }: ChatPart
     }
   }
 
-  async function answerAsStream(
-    { env, body }: Context<AppEnv>,
-    ask: Ask,
-    request: ChatRequest,
-    headers: AnswerHeaders,
-  ) {
+  async function answerAsStream(c: Context<AppEnv>, request: ChatRequest, lease: Lease | undefined) {
     const left = new AbortController();
-    const signal = AbortSignal.any([env.signal, left.signal]);
-    const events = noteAnswer(ask(request, { signal, deadline: env.deadline, clock }), env.record);
+    const signal = AbortSignal.any([c.env.signal, left.signal]);
+    const { events, toHeaders } = begin(c, request, { signal, deadline: c.env.deadline }, lease);
     const first = events.next();
     const early = await within(COMMIT_MS, first, clock);
     if (early && !early.done) throwFailure(early.value);
     const { requestId } = request;
     const stream = streamSse({ first, events, requestId, clock, abort: () => left.abort() });
-    return body(stream, 200, { ...sseHeaders, ...headers });
+    return c.body(stream, 200, { ...sseHeaders, ...toHeaders() });
   }
 }
 
-type AnswerHeaders = { readonly 'x-cache': string; readonly 'x-cancellable'?: string };
+type Limits = Pick<AskOptions, 'signal' | 'deadline'>;
 
 /** SSE only for those who ask for it: `*\/*` is what every client sends that never thought about it. */
 const prefersStream = (c: Context<AppEnv>) =>

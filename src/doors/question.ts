@@ -86,7 +86,7 @@ const chatBody = z
     chat_id: z.optional(id),
     request_id: z.optional(id),
     parameters: z._default(parameters, {}),
-    cache: z._default(z.enum(['use', 'refresh', 'off']), 'use'),
+    cache: z.optional(z.enum(['use', 'refresh', 'off'])),
     store: z._default(z.boolean(), true),
     stream: z.optional(z.boolean()),
   })
@@ -131,7 +131,7 @@ export function parseChat(body: unknown, caller: Caller, requestId: string): Par
     },
     tools: [],
     ...(chat_id !== undefined && { chatId: chat_id }),
-    cache,
+    ...(cache !== undefined && { cache }),
     store,
   };
   return { question, stream };

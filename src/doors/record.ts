@@ -2,6 +2,7 @@
  * What is remembered of a request: one line in the log. Its fields are listed here, and none of them can hold a prompt, an
  * answer or a key.
  */
+import type { CacheStatus } from '../chat/ask.ts';
 import { type GatewayError, toGatewayError } from '../chat/errors.ts';
 import type { ChatEvent } from '../chat/events.ts';
 
@@ -16,6 +17,10 @@ export type RequestRecord = {
   status?: number;
   stream?: boolean;
   model?: string;
+  /** How the answer was come by. */
+  cache?: CacheStatus;
+  /** Whether the turn is in the history. */
+  saved?: boolean;
   /** How the answer ended. An answer whose reader left is `cancelled`. */
   outcome?: 'done' | 'error' | 'cancelled';
   code?: string;
@@ -53,6 +58,7 @@ function noteEvent(event: ChatEvent, record: RequestRecord) {
   if (event.type === 'done') {
     record.outcome = 'done';
     record.stop_reason = event.stopReason;
+    record.saved = event.saved;
     record.first_event_ms = event.timing.firstEventMs;
   }
   if ((event.type === 'done' || event.type === 'cancelled') && event.usage) {

@@ -8,7 +8,7 @@ import { createRequest } from '../chat/create-request.ts';
 import { GatewayError, toGatewayError } from '../chat/errors.ts';
 import { toCancelled } from '../chat/estimate.ts';
 import type { ChatEvent } from '../chat/events.ts';
-import { type Lease, type RequestKey, underLease } from '../chat/lease.ts';
+import type { Lease, RequestKey } from '../chat/lease.ts';
 import type { ChatRequest } from '../chat/request.ts';
 import { toEnvelope } from './envelope.ts';
 import { sendFrames, toFrame } from './frames.ts';
@@ -79,7 +79,7 @@ async function answer(parts: WorkerParts, claimed: Claimed, work: Work): Promise
   const isRefused = prepared instanceof GatewayError;
   const events = isRefused
     ? refuse(prepared, lease)
-    : underLease(ask, lease)(prepared.request, { signal, deadline, clock });
+    : ask(prepared.request, { signal, deadline, clock, lease, onCache: (status) => (record.cache = status) });
   const result = await sendFrames(noteAnswer(events, record), {
     requestId,
     post: (frame) => sockets.post(connectionId, frame),

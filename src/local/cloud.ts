@@ -4,7 +4,7 @@
  */
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { defaultProvider } from '@aws-sdk/credential-provider-node';
-import { environment, stackName } from '../names.ts';
+import { environment, stackName, type Table, tables } from '../names.ts';
 import { createAwsServer } from './aws.ts';
 import { createBedrockSimulator } from './bedrock/simulator.ts';
 import type { SecretOf } from './doors/aws-call.ts';
@@ -122,10 +122,9 @@ function pointAt(variable: string, url: string, env: NodeJS.ProcessEnv): string 
 
 async function pointAtTables(env: NodeJS.ProcessEnv) {
   const client = new DynamoDBClient({ maxAttempts: 2 });
-  const { requests, connections } = await createTables(client, stackName(env)).catch((cause) => {
+  const names = await createTables(client, stackName(env)).catch((cause) => {
     throw new Error(`The tables cannot be made at ${env[DYNAMODB_ENDPOINT]}.`, { cause });
   });
   client.destroy();
-  env[environment.requestsTable] ||= requests;
-  env[environment.connectionsTable] ||= connections;
+  for (const [table, { variable }] of Object.entries(tables)) env[variable] ||= names[table as Table];
 }

@@ -5,29 +5,42 @@ import {
   CreateTableCommand,
   DescribeTimeToLiveCommand,
   type DynamoDBClient,
+  type KeySchemaElement,
   ResourceInUseException,
   UpdateTimeToLiveCommand,
 } from '@aws-sdk/client-dynamodb';
-import { TABLE_KEY, TABLE_TTL, tableName, tables } from '../names.ts';
+import { TABLE_KEY, TABLE_TTL, type Table, type TableShape, tableName, tables } from '../names.ts';
 
 /** The names of the tables of this stack, which are there when it resolves. */
-export async function createTables(
-  client: DynamoDBClient,
-  stack: string,
-): Promise<Record<(typeof tables)[number], string>> {
-  const made = tables.map(async (table) => {
+export async function createTables(client: DynamoDBClient, stack: string): Promise<Record<Table, string>> {
+  const names = Object.keys(tables) as Table[];
+  const made = names.map(async (table) => {
     const name = tableName(stack, table);
-    await createTable(client, name);
+    await createTable(client, name, tables[table]);
     return [table, name] as const;
   });
-  return Object.fromEntries(await Promise.all(made)) as Record<(typeof tables)[number], string>;
+  return Object.fromEntries(await Promise.all(made)) as Record<Table, string>;
 }
 
-async function createTable(client: DynamoDBClient, TableName: string) {
+async function createTable(client: DynamoDBClient, TableName: string, { sortKey, index }: TableShape) {
+  const strings = index ? [TABLE_KEY, index.key] : [TABLE_KEY];
+  const numbers = [sortKey, index?.sortKey].filter((name) => name !== undefined);
   const create = new CreateTableCommand({
     TableName,
-    KeySchema: [{ AttributeName: TABLE_KEY, KeyType: 'HASH' }],
-    AttributeDefinitions: [{ AttributeName: TABLE_KEY, AttributeType: 'S' }],
+    KeySchema: toKeySchema(TABLE_KEY, sortKey),
+    AttributeDefinitions: [
+      ...strings.map((AttributeName) => ({ AttributeName, AttributeType: 'S' as const })),
+      ...numbers.map((AttributeName) => ({ AttributeName, AttributeType: 'N' as const })),
+    ],
+    ...(index && {
+      GlobalSecondaryIndexes: [
+        {
+          IndexName: index.name,
+          KeySchema: toKeySchema(index.key, index.sortKey),
+          Projection: { ProjectionType: 'ALL' },
+        },
+      ],
+    }),
     BillingMode: 'PAY_PER_REQUEST',
   });
   try {
@@ -40,3 +53,8 @@ async function createTable(client: DynamoDBClient, TableName: string) {
   const TimeToLiveSpecification = { Enabled: true, AttributeName: TABLE_TTL };
   await client.send(new UpdateTimeToLiveCommand({ TableName, TimeToLiveSpecification }));
 }
+
+const toKeySchema = (key: string, sortKey: string | undefined): KeySchemaElement[] => [
+  { AttributeName: key, KeyType: 'HASH' },
+  ...(sortKey === undefined ? [] : [{ AttributeName: sortKey, KeyType: 'RANGE' } as const]),
+];

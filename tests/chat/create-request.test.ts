@@ -49,6 +49,60 @@ creating('the operator’s system prompt comes before the caller’s', () => {
   assert.equal(createRequest(asked, settings).system, ['Be brief.']);
 });
 
+creating('the cache is used as the caller says, and not at all where the operator turned it off', () => {
+  const { cache: _, ...unsaid } = question;
+  const modeOf = (asked: typeof question, cache: 'on' | 'off' = 'on') =>
+    createRequest(asked, { ...settings, cache }).caching.mode;
+  assert.is(modeOf(unsaid), 'use');
+  assert.is(modeOf({ ...unsaid, cache: 'refresh' }), 'refresh');
+  assert.is(modeOf({ ...unsaid, cache: 'use' }, 'off'), 'off');
+});
+
+creating(
+  'an operator’s answer may not serve a caller with a system prompt, unless he asks for the cache',
+  () => {
+    const { cache: _, ...unsaid } = question;
+    const isCurated = (asked: typeof question) =>
+      createRequest(asked, { ...settings, systemPrompt: 'Be kind.' }).caching.curated;
+    assert.is(isCurated(unsaid), true);
+    assert.is(isCurated({ ...unsaid, system: ['Be brief.'] }), false);
+    assert.is(isCurated({ ...unsaid, system: ['Be brief.'], cache: 'use' }), true);
+  },
+);
+
+creating('a question begins a conversation under an id that nobody can guess', () => {
+  const one = createRequest(question, settings).conversation;
+  const other = createRequest(question, settings).conversation;
+  assert.match(one?.chatId ?? '', /^[0-9a-f-]{36}$/);
+  assert.is.not(one?.chatId, other?.chatId);
+  assert.equal(
+    { ...one, chatId: '' },
+    {
+      chatId: '',
+      isNew: true,
+      isKept: true,
+      maxTurns: 20,
+      ttlSeconds: 2_592_000,
+    },
+  );
+});
+
+creating('with store: false nothing is kept, also where a conversation is gone on with', () => {
+  const quiet = { ...question, store: false };
+  assert.is(createRequest(quiet, settings).conversation, undefined);
+  const { conversation } = createRequest({ ...quiet, chatId: 'c1' }, settings);
+  assert.is(conversation?.chatId, 'c1');
+  assert.is(conversation?.isKept, false);
+});
+
+creating('where no conversations are kept none can be gone on with', async () => {
+  const off = { ...settings, history: 'off' as const };
+  assert.is(createRequest(question, off).conversation, undefined);
+  const error = await failureOf(() => createRequest({ ...question, chatId: 'c1' }, off));
+  assert.is(error.code, 'not_found');
+  assert.is(error.param, 'chat_id');
+});
+
 creating('default sampling and stop sequences step back for what the caller chose', () => {
   const tuned = { ...settings, defaultTemperature: 0.3, defaultTopP: 0.9, defaultStopSequences: ['END'] };
   const inferenceOf = (inference: object) => createRequest({ ...question, inference }, tuned).inference;
@@ -89,11 +143,6 @@ creating('guardrail and service tier are the operator’s', () => {
   assert.is(serviceTier, 'flex');
   assert.not.ok('guardrail' in createRequest(question, settings));
   assert.not.ok('serviceTier' in createRequest(question, settings));
-});
-
-creating('a conversation that nobody keeps is not_found', async () => {
-  const error = await failureOf(() => createRequest({ ...question, chatId: 'chat-1' }, settings));
-  assert.is(error.code, 'not_found');
 });
 
 creating.run();

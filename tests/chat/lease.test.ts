@@ -38,8 +38,8 @@ async function build(model: Model, change: (lease: Lease, clock: Clock) => Parti
   const changed: Lease = { ...opened, ...change(opened, clock) };
   const lease: Lease = { ...changed, isCancelled: count('looks', changed.isCancelled) };
   const ask = createAsk({ model: count('calls', model) });
-  const options = { signal: abort.signal, deadline: clock.now() + 900_000, clock };
-  const answer = underLease(ask, lease)(chatRequest(), options);
+  const options = { signal: abort.signal, deadline: clock.now() + 900_000, clock, lease };
+  const answer = underLease(ask)(chatRequest(), options);
   return { clock, registry, abort, seen, answer };
 }
 

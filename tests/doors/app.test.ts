@@ -25,7 +25,7 @@ whole('is the answer with its usage', async () => {
     saved: false,
   });
   assert.is(response.headers.get('x-request-id'), 'made-up');
-  assert.is(response.headers.get('x-cache'), 'bypass');
+  assert.is(response.headers.get('x-cache'), 'miss');
 });
 
 whole('brings the reasoning where there was some', async () => {
@@ -335,6 +335,8 @@ records('tells how it went and nothing of what was said', async () => {
     input_tokens: usage.inputTokens,
     output_tokens: usage.outputTokens,
     first_event_ms: 0,
+    saved: false,
+    cache: 'miss',
   });
 });
 

@@ -62,15 +62,17 @@ export function runHttpContract(name: string, open: OpenDoor, anonymous: { reado
       assert.is(response.status, 200);
       assert.match(response.headers.get('content-type') ?? '', 'application/json');
       assert.is(response.headers.get('x-request-id'), 'my-own-id');
-      assert.is(response.headers.get('x-cache'), 'bypass');
+      assert.is(response.headers.get('x-cache'), 'miss');
+      const chat_id = response.headers.get('x-chat-id');
       const { usage, ...answer } = (await response.json()) as Record<string, unknown>;
       assert.equal(answer, {
         request_id: 'my-own-id',
+        chat_id,
         model: 'global.amazon.nova-2-lite-v1:0',
         cached: false,
         completion: 'one two',
         stop_reason: 'end_turn',
-        saved: false,
+        saved: true,
       });
       assert.equal(Object.keys(usage as object), [
         'input_tokens',
@@ -80,6 +82,35 @@ export function runHttpContract(name: string, open: OpenDoor, anonymous: { reado
       ]);
     }),
   );
+
+  for (const stream of [false, true]) {
+    door(
+      `x-cache says how an answer was come by, and x-chat-id where it is kept, ${stream ? 'streamed' : 'in one piece'}`,
+      withDoor(async (gateway) => {
+        const headersOf = async (body: object) => {
+          const response = await gateway.chat({ prompt: 'ECHO Hi', stream, ...body });
+          await response.text();
+          const { headers } = response;
+          return [headers.get('x-cache'), headers.has('x-chat-id')];
+        };
+        assert.equal(await headersOf({}), ['miss', true]);
+        assert.equal(await headersOf({}), ['hit', true]);
+        assert.equal(await headersOf({ cache: 'refresh' }), ['refresh', true]);
+        assert.equal(await headersOf({ cache: 'off' }), ['off', true]);
+        assert.equal(await headersOf({ store: false }), ['hit', false]);
+        const messages = [
+          {
+            role: 'user',
+            content: [
+              { type: 'text', text: 'ECHO a' },
+              { type: 'text', text: 'b' },
+            ],
+          },
+        ];
+        assert.equal(await headersOf({ prompt: undefined, messages }), ['bypass', true]);
+      }),
+    );
+  }
 
   door(
     'Accept asks for a stream where the body does not say',

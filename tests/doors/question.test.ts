@@ -19,7 +19,6 @@ parsing('a prompt is all that is needed', () => {
       messages: [{ role: 'user', content: [{ type: 'text', text: 'Hi' }] }],
       inference: {},
       tools: [],
-      cache: 'use',
       store: true,
     },
     stream: undefined,

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { createAsk, type Model } from '../../src/chat/ask.ts';
 import { GatewayError } from '../../src/chat/errors.ts';
 import type { ModelEvent } from '../../src/chat/events.ts';
+import { underLease } from '../../src/chat/lease.ts';
 import type { PostResult } from '../../src/doors/frames.ts';
 import type { RequestRecord } from '../../src/doors/record.ts';
 import type { Connections } from '../../src/doors/socket-parts.ts';
@@ -37,13 +38,15 @@ async function build(model: Model, { connections, reply = () => 'sent', ...chang
   const posted: { readonly to: string; readonly frame: Record<string, unknown> }[] = [];
   const records: RequestRecord[] = [];
   const parts: WorkerParts = {
-    ask: createAsk({
-      model: (request, signal) => {
-        seen.calls++;
-        signal.addEventListener('abort', () => (seen.aborted = true));
-        return model(request, signal);
-      },
-    }),
+    ask: underLease(
+      createAsk({
+        model: (request, signal) => {
+          seen.calls++;
+          signal.addEventListener('abort', () => (seen.aborted = true));
+          return model(request, signal);
+        },
+      }),
+    ),
     loadSettings: async () => defaultSettings,
     clock,
     random: () => 0,

@@ -1,10 +1,13 @@
 /** The app with a model that says what the test says, over no network at all. */
+import type { Answers } from '../../src/chat/answers.ts';
 import { createAsk, type Model } from '../../src/chat/ask.ts';
+import { withCache } from '../../src/chat/cache.ts';
 import type { ModelEvent } from '../../src/chat/events.ts';
-import type { RequestRegistry } from '../../src/chat/lease.ts';
+import { type RequestRegistry, underLease } from '../../src/chat/lease.ts';
 import type { Caller } from '../../src/chat/request.ts';
 import type { Settings } from '../../src/chat/settings.ts';
 import { createApp } from '../../src/doors/app.ts';
+import type { ChatArchive } from '../../src/doors/chats.ts';
 import type { Edge } from '../../src/doors/edge.ts';
 import type { Envelope } from '../../src/doors/envelope.ts';
 import type { RequestRecord } from '../../src/doors/record.ts';
@@ -44,11 +47,26 @@ const forgetful: RequestRegistry = {
   cancel: async () => false,
 };
 
+const noChats: ChatArchive = {
+  list: async () => ({ chats: [] }),
+  read: async () => undefined,
+  remove: async () => false,
+};
+
+/** Knows nothing, and learns nothing. */
+const noAnswers: Answers = {
+  find: async () => ({}),
+  claim: async (_, owner, until) => ({ asking: { owner, until } }),
+  release: async () => undefined,
+  learn: async () => undefined,
+};
+
 export function buildApp(
   model: Model,
   settings: Partial<Settings> | (() => Promise<Settings>) = {},
   allowedOrigins: readonly string[] = [],
   requests: RequestRegistry = forgetful,
+  chats: ChatArchive = noChats,
 ) {
   const clock = createManualClock();
   const record: RequestRecord = { request_id: 'made-up', method: 'POST' };
@@ -56,14 +74,23 @@ export function buildApp(
   const asked: Parameters<Model>[0][] = [];
   const app = createApp({
     requests,
-    ask: createAsk({
-      model: (request, signal) => {
-        asked.push(request);
-        return model(request, signal);
-      },
-    }),
+    chats,
+    ask: underLease(
+      createAsk({
+        model: withCache(
+          (request, signal) => {
+            asked.push(request);
+            return model(request, signal);
+          },
+          { answers: noAnswers, clock, notify: () => undefined },
+        ),
+      }),
+    ),
+    // Nothing is kept here.
     loadSettings:
-      typeof settings === 'function' ? settings : async () => ({ ...defaultSettings, ...settings }),
+      typeof settings === 'function'
+        ? settings
+        : async () => ({ ...defaultSettings, history: 'off', ...settings }),
     clock,
     allowedOrigins,
   });

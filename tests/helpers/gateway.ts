@@ -3,15 +3,15 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { handler as authorizer } from '../../src/authorizer.lambda.ts';
+import { createAnswers } from '../../src/aws/answers.ts';
 import { createBedrockModel } from '../../src/aws/bedrock.ts';
+import { createChats } from '../../src/aws/chats.ts';
 import { createConnections } from '../../src/aws/connections.ts';
 import { createParts } from '../../src/aws/parts.ts';
 import { createRequests } from '../../src/aws/requests.ts';
 import { createSignedFetch } from '../../src/aws/signed-fetch.ts';
 import { createSockets } from '../../src/aws/sockets.ts';
 import { createWorkerStarter } from '../../src/aws/worker.ts';
-import { createAsk } from '../../src/chat/ask.ts';
-import { withAttempts } from '../../src/chat/attempts.ts';
 import type { Caller } from '../../src/chat/request.ts';
 import type { Settings } from '../../src/chat/settings.ts';
 import { createApp } from '../../src/doors/app.ts';
@@ -31,7 +31,8 @@ import { createWebSocketApi } from '../../src/local/doors/websocket-api.ts';
 import type { DynamoDbOptions } from '../../src/local/dynamodb/server.ts';
 import { createLambdaInvoke, type LambdaInvokeOptions } from '../../src/local/lambda-invoke.ts';
 import { createTables } from '../../src/local/tables.ts';
-import { systemClock } from '../../src/wire.ts';
+import type { Table } from '../../src/names.ts';
+import { joinAsk, systemClock } from '../../src/wire.ts';
 import { bedrockClient } from './bedrock-client.ts';
 import { httpClient, type TestClient, type Who, webSocketClient } from './clients.ts';
 import { dynamoClient, startDynamoDb } from './dynamodb.ts';
@@ -60,11 +61,10 @@ export type Gateway = TestClient & {
   readonly socketUrl: string;
   readonly ledger: Ledger;
   readonly records: readonly RequestRecord[];
-  readonly tables: {
-    readonly client: DynamoDBClient;
-    readonly requests: string;
-    readonly connections: string;
-  };
+  /** What whoever runs it would be told, by its type. */
+  readonly notices: readonly string[];
+  /** The names of the tables, and a client for them. */
+  readonly tables: Readonly<Record<Table, string>> & { readonly client: DynamoDBClient };
   /** The same door for somebody else. */
   as(who: keyof typeof people): TestClient;
   close(): Promise<void>;
@@ -91,6 +91,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const tables = await createTables(dynamo, 'test');
   const bedrock = bedrockClient(options.endpoint ?? simulator.url, 3);
   const records: RequestRecord[] = [];
+  const notices: string[] = [];
 
   const webSocketApi = createWebSocketApi({
     handler: (event) => createWebSocketDoor(() => parts)(event),
@@ -131,21 +132,27 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
 
   function buildParts(awsUrl: string) {
     const settings = { ...defaultSettings, allowedModels: ['*'], modelCeiling: ['*'], ...options.settings };
-    const model = withAttempts(createBedrockModel({ client: bedrock, clock: systemClock }), () => undefined);
-    const { now } = systemClock;
-    const requests = createRequests({ client: dynamo, name: tables.requests, now });
+    const partsOf = (table: Table) => ({ client: dynamo, name: tables[table], now: systemClock.now });
+    const requests = createRequests(partsOf('requests'));
+    const chats = createChats(partsOf('chats'));
     const signed = { credentials: async () => own, region: 'us-east-1' };
     const manage = createSignedFetch({ ...signed, service: 'execute-api' });
     const invoke = createSignedFetch({ ...signed, service: 'lambda' });
-    const ask = createAsk({ model });
+    const ask = joinAsk({
+      model: createBedrockModel({ client: bedrock, clock: systemClock }),
+      answers: createAnswers(partsOf('answers')),
+      chats,
+      clock: systemClock,
+      notify: (notice) => void notices.push(notice.type),
+    });
     const loadSettings = async () => settings;
     const allowedOrigins = ['https://app.example'];
     return {
-      app: createApp({ ask, requests, loadSettings, clock: systemClock, allowedOrigins: [] }),
+      app: createApp({ ask, requests, chats, loadSettings, clock: systemClock, allowedOrigins: [] }),
       ask,
       requests,
-      addPart: createParts({ client: dynamo, name: tables.requests, now }),
-      connections: createConnections({ client: dynamo, name: tables.connections, now }, connectionLimits),
+      addPart: createParts(partsOf('requests')),
+      connections: createConnections(partsOf('connections'), connectionLimits),
       sockets: createSockets(manage, `${awsUrl}/local`),
       startWorker: createWorkerStarter(invoke, awsUrl, 'worker'),
       loadSettings,
@@ -165,6 +172,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     socketUrl,
     ledger: simulator.ledger,
     records,
+    notices,
     tables: { client: dynamo, ...tables },
     ...clientOf(people.alice),
     as: (who) => clientOf(people[who]),

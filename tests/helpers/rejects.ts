@@ -12,3 +12,10 @@ export async function failureOf(call: Promise<unknown> | (() => unknown)): Promi
   }
   return assert.unreachable('nothing was thrown') as never;
 }
+
+/** What the call rejects with, whatever that is. */
+export const rejectionOf = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => assert.unreachable('nothing was thrown'),
+    (error) => error,
+  );

@@ -3,13 +3,12 @@ import { DynamoDBDocumentClient, ScanCommand } from '@aws-sdk/lib-dynamodb';
 import type { TableParts } from '../../src/aws/table.ts';
 import type { DynamoDbOptions } from '../../src/local/dynamodb/server.ts';
 import { createTables } from '../../src/local/tables.ts';
+import type { Table } from '../../src/names.ts';
 import { dynamoClient, startDynamoDb } from './dynamodb.ts';
 
 export const START_MS = Date.parse('2026-11-22T12:00:00Z');
 
-export type TestTables = {
-  readonly requests: TableParts;
-  readonly connections: TableParts;
+export type TestTables = Readonly<Record<Table, TableParts>> & {
   readonly documents: DynamoDBDocumentClient;
   /** Milliseconds since the epoch; set it to let time pass. */
   clock: { now: number };
@@ -35,8 +34,16 @@ export const inTables = (test: (tables: TestTables) => Promise<void>) => async (
   const documents = DynamoDBDocumentClient.from(client);
   const parts = (name: string) => ({ client, name, now: () => clock.now });
   try {
-    const { requests, connections } = names;
-    await test({ requests: parts(requests), connections: parts(connections), documents, clock, faults });
+    const { answers, chats, connections, requests } = names;
+    await test({
+      answers: parts(answers),
+      chats: parts(chats),
+      connections: parts(connections),
+      requests: parts(requests),
+      documents,
+      clock,
+      faults,
+    });
   } finally {
     client.destroy();
     await database.close();

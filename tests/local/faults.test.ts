@@ -246,7 +246,7 @@ healing('every such fault of the simulator stands in the table', () => {
 
 for (const [fault, { settings = {}, parameters = {} }] of Object.entries(refusable)) {
   healing(`${fault}: is asked once more without it, and from then on never with it`, () =>
-    withGateway({ settings }, async (gateway) => {
+    withGateway({ settings: { ...settings, cache: 'off' } }, async (gateway) => {
       const model = `simulator.${fault}`;
       const ask = async () => {
         const response = await gateway.chat({ prompt: `ECHO ${ECHO}`, model, parameters });

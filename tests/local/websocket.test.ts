@@ -105,7 +105,7 @@ talking(
         say(socket, {
           action: 'chat',
           request_id: `r${n}`,
-          prompt: 'Hi',
+          prompt: `Question ${n}`,
           model: 'simulator.stall-mid-stream',
         });
       }
@@ -226,7 +226,7 @@ failing(
     async (gateway) => {
       const socket = await connect(gateway);
       for (const id of ['r1', 'r2', 'r3']) {
-        say(socket, { action: 'chat', request_id: id, prompt: 'ECHO Hi' });
+        say(socket, { action: 'chat', request_id: id, prompt: `ECHO ${id}` });
         assert.is((await readToEnd(socket)).at(-1)?.type, 'done');
       }
       await until(() => gateway.records.filter(({ method }) => method === 'WORK').length === 6);
