@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a new user does: clone, `npm start`, paste the curl command that it prints, call the Function URL with a signature, change a
-# setting, press Ctrl-C. Checks that the answer arrives event by event, and that everything ends by itself. Needs only git, Node 20 or newer, npm, curl.
+# What a new user does: clone, `npm start`, paste the curl command that it prints, call the Function URL with a signature, load
+# answers and be answered from them, change a setting, press Ctrl-C. Checks that the answer arrives event by event, and that everything ends by itself. Needs only git, Node 20 or newer, npm, curl.
 # Usage: bash tests/fresh-clone.sh [repository]
 set -euo pipefail
 
@@ -92,6 +92,15 @@ signed_curl() { # user, service, date or nothing
 [ "$(signed_curl "$key_id:wrong" lambda)" = 403 ] || fail 'a wrong secret was accepted'
 [ "$(signed_curl "$key_id:$secret" execute-api)" = 403 ] || fail 'a signature for another service was accepted'
 [ "$(signed_curl "$key_id:$secret" lambda 20200101T000000Z)" = 403 ] || fail 'a signature of 2020 was accepted'
+
+in_clone npm run --silent bulk-upload -- samples/network-outages.json --local --quiet | grep -qE '^[0-9]+ written, 0 rejected$' ||
+  fail 'npm run bulk-upload did not load the sample'
+ask() { curl -s "http://127.0.0.1:$PORT/v1/chat" -H "x-api-key: $(<.local/api-key)" -H 'content-type: application/json' -d "$1"; }
+answer_of() { node -pe 'JSON.parse(require("node:fs").readFileSync(0))[process.argv[1]]' "$1"; }
+curated=$(ask '{"prompt":"  what is a  faraday cage "}')
+[ "$(answer_of cached <<<"$curated")" = curated ] || fail "the loaded answer was not given: $curated"
+follow_up=$(ask "{\"prompt\":\"And on a mast?\",\"chat_id\":\"$(answer_of chat_id <<<"$curated")\"}")
+[[ $(answer_of completion <<<"$follow_up") == *'1 turn'*'Faraday'* ]] || fail "the follow-up does not know the first turn: $follow_up"
 
 in_clone npm run --silent settings -- set default-max-tokens 4 >/dev/null || fail 'npm run settings could not set'
 SECONDS=0

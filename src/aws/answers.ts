@@ -40,7 +40,7 @@ export function createAnswers(parts: TableParts): Answers {
     const { kind, owner, until } = row;
     if (kind === 'asking') {
       const isAsking = typeof owner === 'string' && typeof until === 'number' && until > now();
-      return isAsking ? { asking: { owner, until } } : {};
+      return isAsking ? { asking: owner } : {};
     }
     const answer = toLearned(row);
     if (answer) return { answer };
@@ -70,12 +70,11 @@ export function createAnswers(parts: TableParts): Answers {
         'attribute_not_exists(#pk) OR #ttl <= :now OR (#kind = :asking AND #until <= :nowMs)',
         { asking: 'asking' },
       );
-      return isWritten || !row ? { asking: { owner, until } } : await readLearned(row);
+      return isWritten || !row ? { asking: owner } : await readLearned(row);
     },
 
     async release(learned, owner): Promise<void> {
-      const isOurs = '#kind = :asking AND #owner = :owner';
-      await table.update(learned, 'SET #until = :over', isOurs, { asking: 'asking', owner, over: 0 });
+      await table.update(learned, 'SET #until = :over', '#owner = :owner', { owner, over: 0 });
     },
 
     async learn(learned, { model, text, reasoning }, ttlSeconds): Promise<void> {

@@ -23,17 +23,17 @@ export type AnswerKeys = {
 export type Found = {
   /** The operator's, where there are two. */
   readonly answer?: KeptAnswer;
-  /** Who is asking a model the same, and until when nobody else should, in milliseconds since the epoch. */
-  readonly asking?: { readonly owner: string; readonly until: number } | undefined;
+  /** Who is asking a model the same, so that nobody else should. */
+  readonly asking?: string | undefined;
   /** Whether there was a learned answer that is not as it was learned. It counts as none, and is gone by now. */
   readonly wasAltered?: true;
 };
 
 /** Where they lie. Each rejects with whatever goes wrong. */
 export type Answers = {
-  /** In one round trip. Who was asking until a time that has passed is asking no more. */
+  /** In one round trip. */
   find(keys: AnswerKeys): Promise<Found>;
-  /** As `find`; where there is neither an answer nor anybody asking, the owner is asking from now on. */
+  /** As `find`; where there is neither an answer nor anybody asking, the owner is, until then in milliseconds since the epoch. */
   claim(learned: string, owner: string, until: number): Promise<Found>;
   /** The owner asks no more. */
   release(learned: string, owner: string): Promise<void>;

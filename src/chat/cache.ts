@@ -83,6 +83,6 @@ const toKeys = (request: ChatRequest, question: string): AnswerKeys => ({
 });
 
 /** Tokens are counted where they were paid for. */
-const unpaid = (leg: Leg): Leg => (leg.type === 'end' && leg.usage ? { ...leg, usage: nothing } : leg);
+const unpaid = (leg: Leg): Leg => (leg.type === 'end' ? { ...leg, usage: nothing } : leg);
 
 const isPassing = (error: unknown) => error instanceof GatewayError && errorKinds[error.code].retryable;

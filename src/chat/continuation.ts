@@ -41,6 +41,8 @@ export function createContinuation(): Continuation {
 
 /** Words that belong together however they are cut, and what tells them from others. Whatever else it is has to be the same as a whole. */
 function read(event: Exclude<ModelEvent, { readonly type: 'end' }>) {
+  // One may come from a model and the other from what was learned of it.
+  if (event.type === 'begin') return { mark: `\0begin ${event.model}\0`, words: '' };
   if (!('text' in event)) return { mark: `\0${JSON.stringify(event)}\0`, words: '' };
   return { mark: `\0${event.type} ${event.block}\0`, words: event.text };
 }

@@ -45,13 +45,12 @@ export async function* lookUp(model: Model, parts: CacheParts, lookup: Lookup): 
     yield* model(request, signal);
     return;
   }
-  const { asking } = found;
-  const isOurs = asking?.owner === owner;
+  const isOurs = found.asking === owner;
   let isLearned = false;
   try {
     let { answer } = found;
     if (!answer) yield { type: 'cache', status: 'miss' };
-    if (asking && !isOurs) answer = await follow(parts, lookup, asking.until);
+    if (found.asking && !isOurs) answer = await follow(parts, lookup);
     if (signal.aborted) return;
     if (answer) {
       yield { type: 'cache', status: 'hit' };
@@ -112,9 +111,8 @@ async function timely<T>(
 async function follow(
   { answers, clock }: CacheParts,
   { request, keys: { learned }, signal }: Lookup,
-  until: number,
 ): Promise<KeptAnswer | undefined> {
-  const giveUpAt = Math.min(until, clock.now() + request.patience.firstEventMs / 2);
+  const giveUpAt = clock.now() + request.patience.firstEventMs / 2;
   while (clock.now() < giveUpAt && !signal.aborted) {
     await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve));
     const looking = answers.find({ learned }).catch(() => undefined);

@@ -1,4 +1,5 @@
 import { GetCommand, PutCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
+import { NumberValueImpl as NumberValue } from '@aws-sdk/util-dynamodb';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createAnswers } from '../../src/aws/answers.ts';
@@ -11,6 +12,8 @@ const answer: LearnedAnswer = { origin: 'learned', model: 'some-model', text: 'S
 const curated = (text: string) => ({ answer: { origin: 'curated', text, reasoning: '' } });
 const soon = START_MS + 30_000;
 const DAY = 86_400;
+/** More digits than a number of JavaScript has. */
+const huge = NumberValue.from('12345678901234567890.5');
 
 type Desk = TestTables & {
   readonly learning: ReturnType<typeof createAnswers>;
@@ -74,8 +77,8 @@ finding(
       { kind: 'curated', model: 5, reasoning: ['x'], checksum: true, owner: {}, until: 'never', topic: 'a' },
       { ttl: 'never' },
       { ttl: START_MS / 1000 + 1 },
-      { ttl: 10n ** 20n, until: 10n ** 30n, model: 10n ** 30n, size: 10n ** 30n },
-      { reasoning: { size: 10n ** 30n } },
+      { ttl: huge, until: huge, model: 10n ** 30n, size: huge },
+      { reasoning: { size: huge } },
     ];
     for (const row of rows) {
       await put({ pk: 'why', answer: 'Because.', ...row });
@@ -91,7 +94,7 @@ finding(
     const rows: Record<string, unknown>[] = [
       {},
       { answer: 5 },
-      { answer: 10n ** 30n },
+      { answer: huge },
       { answer: true },
       { answer: null },
       { answer: ['Because.'] },
@@ -106,8 +109,8 @@ finding(
     for (const row of rows) {
       await put({ pk: 'why', ...row });
       assert.equal(await learning.find(keys), { answer }, Object.entries(row).join());
-      assert.ok(await rowOf('why'), 'it is the operator’s, and stays');
     }
+    assert.ok(await rowOf('why'), 'it is the operator’s, and stays');
   }),
 );
 
@@ -196,19 +199,17 @@ altering.run();
 
 const claiming = suite('claim');
 
-const asking = (owner: string, until = soon) => ({ asking: { owner, until } });
+const asking = (owner: string) => ({ asking: owner });
 
 claiming(
   'of 50 at once one asks, and the others see who',
   withAnswers(async ({ learning }) => {
-    const claims = Array.from({ length: 50 }, (_, n) => learning.claim(keys.learned, `owner-${n}`, soon + n));
+    const claims = Array.from({ length: 50 }, (_, n) => learning.claim(keys.learned, `owner-${n}`, soon));
     const found = await Promise.all(claims);
-    const owners = new Set(found.map(({ asking: who }) => who?.owner));
+    const owners = new Set(found.map(({ asking: who }) => who));
     assert.is(owners.size, 1);
     const [owner = ''] = owners;
-    const n = Number(owner.slice(6));
-    assert.equal(await learning.find(keys), asking(owner, soon + n));
-    for (const one of found) assert.equal(one, asking(owner, soon + n));
+    assert.equal(await learning.find(keys), asking(owner));
   }),
 );
 
@@ -221,9 +222,9 @@ claiming(
     assert.equal(await learning.claim(keys.learned, 'two', soon + 1), asking('one'));
     clock.now = soon;
     assert.equal(await learning.find(keys), {});
-    assert.equal(await learning.claim(keys.learned, 'two', soon + 30_000), asking('two', soon + 30_000));
+    assert.equal(await learning.claim(keys.learned, 'two', soon + 30_000), asking('two'));
     await learning.release(keys.learned, 'one');
-    assert.equal(await learning.find(keys), asking('two', soon + 30_000));
+    assert.equal(await learning.find(keys), asking('two'));
   }),
 );
 
@@ -264,7 +265,7 @@ claiming(
     await learning.learn(keys.learned, answer, 60);
     assert.equal(await learning.claim(keys.learned, 'one', soon), { answer });
     clock.now += 60_000;
-    assert.equal(await learning.claim(keys.learned, 'one', clock.now + 1), asking('one', clock.now + 1));
+    assert.equal(await learning.claim(keys.learned, 'one', clock.now + 1), asking('one'));
   }),
 );
 

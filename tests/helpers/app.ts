@@ -56,7 +56,7 @@ const noChats: ChatArchive = {
 /** Knows nothing, and learns nothing. */
 const noAnswers: Answers = {
   find: async () => ({}),
-  claim: async (_, owner, until) => ({ asking: { owner, until } }),
+  claim: async (_, owner) => ({ asking: owner }),
   release: async () => undefined,
   learn: async () => undefined,
 };

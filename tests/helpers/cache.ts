@@ -17,7 +17,7 @@ export function memoryAnswers(now: () => number) {
     const row = rows.get(pk);
     if (!row) return {};
     if ('origin' in row) return { answer: row };
-    return row.until > now() ? { asking: { ...row } } : {};
+    return row.until > now() ? { asking: row.owner } : {};
   };
   const answers: Answers = {
     find: async ({ curated, learned }) => (rows.has(curated ?? '') ? read(curated) : read(learned)),
