@@ -186,10 +186,12 @@ function runMemoryContract(name: Gateway['door']) {
 
   door('when the tables are down, whoever brings no chat_id is answered all the same', async () => {
     let isDown = false;
+    // A question over a WebSocket waits in a table for its worker.
+    const needed = name === 'websocket' ? /-(requests|connections)"/ : /^$/;
     const gateway = await startGateway({
       door: name,
       dynamoFault: (_, input) =>
-        isDown && /-(chats|answers)"/.test(JSON.stringify(input)) ? { type: 'down' } : undefined,
+        isDown && !needed.test(JSON.stringify(input)) ? { type: 'down' } : undefined,
     });
     isDown = true;
     try {
