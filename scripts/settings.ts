@@ -5,13 +5,8 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { isOffered, type ModelRules, resolveModel } from '../src/chat/models.ts';
-import {
-  type Deployed,
-  parseSettings,
-  type Setting,
-  SettingsError,
-  settingsTable,
-} from '../src/chat/settings.ts';
+import type { Setting } from '../src/chat/setting-table.ts';
+import { type Deployed, parseSettings, SettingsError, settingsTable } from '../src/chat/settings.ts';
 import { findPlace, type Place, read, UsageError, write } from './parameter-store.ts';
 
 const help = `npm run settings -- <command> [options]
