@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { connect, type Socket } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { systemClock } from '../src/wire.ts';
 import { startBytesServer } from './helpers/bytes-server.ts';
 import { shortAnswer } from './helpers/frames.ts';
 import { chat, KEY, start, stop } from './helpers/process.ts';
@@ -68,6 +69,15 @@ wiring('DEFAULT_MODEL, ALLOWED_MODELS and ALLOWED_ORIGINS are taken from the env
   assert.is((await chat(running.url, { prompt: 'ECHO hi', model: 'simulator.two' })).status, 200);
   assert.is((await chat(running.url, { prompt: 'ECHO hi', model: 'simulator.x' })).status, 404);
   await stop(running);
+});
+
+wiring('a time that is up already is waited for without a word', async () => {
+  const warnings: string[] = [];
+  const note = ({ name }: Error) => void warnings.push(name);
+  process.on('warning', note);
+  await new Promise<void>((resolve) => systemClock.after(-5, resolve));
+  process.off('warning', note);
+  assert.equal(warnings, []);
 });
 
 wiring.run();

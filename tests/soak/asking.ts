@@ -10,6 +10,8 @@ export type Asking = {
   /** `done`, `error`, `cancelled`, in the order they came; of a refusal its code. */
   readonly ends: readonly string[];
   readonly text: string;
+  /** The fields of everything that came, the later over the earlier. */
+  readonly told: Readonly<Record<string, unknown>>;
   /** What no client should ever see, as sentences. */
   readonly faults: readonly string[];
   /** Resolves at the first end, and when an HTTP answer is over. */
@@ -27,17 +29,20 @@ const SILENCE_MS = 5_000;
 /** Over HTTP; with `stream: false` in one piece. */
 export function askOverHttp(client: TestClient, question: Question, stream: boolean): Asking {
   const leaving = new AbortController();
-  const seen = { ends: [] as string[], text: '', faults: [] as string[] };
+  const seen = { ends: [] as string[], text: '', told: {}, faults: [] as string[] };
   const read = async () => {
     const response = await client.chat({ ...question, stream }, { signal: leaving.signal });
     if (response.headers.get('content-type')?.startsWith('text/event-stream')) {
       for (const { name, data } of await readSse(response)) {
         seen.text += data['text'] ?? '';
+        Object.assign(seen.told, data);
         if (seen.ends.length > 0) seen.faults.push(`${name} after ${seen.ends}`);
         if (ends.includes(name)) seen.ends.push(name);
       }
     } else {
-      const { completion = '', error } = (await response.json()) as Partial<Whole>;
+      const whole = (await response.json()) as Partial<Whole>;
+      const { completion = '', error } = whole;
+      seen.told = whole;
       seen.text = completion;
       seen.ends.push(error?.code ?? 'done');
     }
@@ -70,7 +75,7 @@ export async function openSession(url: string, who: Pick<Who, 'key'>) {
 
   function ask(question: Question): Asking {
     const { request_id: requestId } = question;
-    const seen = { ends: [] as string[], text: '', faults: [] as string[] };
+    const seen = { ends: [] as string[], text: '', told: {}, faults: [] as string[] };
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     const { promise: cancelEnded, resolve: endCancel } = Promise.withResolvers<string | undefined>();
     const taken: string[] = [];
@@ -84,6 +89,7 @@ export async function openSession(url: string, who: Pick<Who, 'key'>) {
       if (seq > taken.length) seen.faults.push(`no frame ${taken.length} before ${seq}`);
       taken[seq] = raw;
       seen.text += frame['text'] ?? '';
+      Object.assign(seen.told, frame);
       if (seen.ends.length > 0) seen.faults.push(`${type} after ${seen.ends}`);
       if (!ends.includes(type)) return;
       seen.ends.push(type);
@@ -94,6 +100,7 @@ export async function openSession(url: string, who: Pick<Who, 'key'>) {
     const refuse = (frame: Frame) => {
       const { code } = frame['error'] as Whole['error'];
       if (code === 'not_found') return endCancel(code);
+      seen.told = frame;
       seen.ends.push(code);
       end();
     };
