@@ -14,12 +14,11 @@ import { createDynamoDb } from './dynamodb/server.ts';
 import type { AccessKeys } from './keys.ts';
 import { createLambdaInvoke, type LambdaInvoke, type LocalFunction } from './lambda-invoke.ts';
 import { listen } from './listen.ts';
-import type { Options } from './options.ts';
+import { type Options, tablesPath } from './options.ts';
 import { createParameterStore } from './ssm/store.ts';
 import { createTables } from './tables.ts';
 
 const PARAMETERS_PATH = '.local/parameters.json';
-const TABLES_PATH = '.local/dynamodb';
 
 /** DynamoDB deletes what is over within days; here it takes a minute. */
 const SWEEP_MS = 60_000;
@@ -45,7 +44,7 @@ export async function openCloud(parts: CloudParts): Promise<Cloud> {
   const { options, env, connections, worker } = parts;
   const kept = (path: string) => (options.memory ? {} : { path });
   const parameters = createParameterStore(kept(PARAMETERS_PATH));
-  const dynamodb = await createDynamoDb(kept(TABLES_PATH));
+  const dynamodb = await createDynamoDb(kept(tablesPath(options)));
   const secretOf = createSecrets(parts);
   const lambda = createLambdaInvoke({ [WORKER]: worker }, { secretOf });
   const server = createAwsServer({

@@ -58,3 +58,7 @@ function readPort(name: string, value: string | undefined, otherwise: number, pr
   problems.push(`${name} must be a whole number from 0 to 65535.`);
   return otherwise;
 }
+
+/** Where the tables are kept. What was learned of the simulator must not be told in place of a real model. */
+export const tablesPath = ({ bedrock }: Pick<Options, 'bedrock'>): string =>
+  bedrock === 'simulator' ? '.local/dynamodb' : `.local/dynamodb-${bedrock}`;

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseOptions } from '../../src/local/options.ts';
+import { parseOptions, tablesPath } from '../../src/local/options.ts';
 
 const parsing = suite('parseOptions');
 
@@ -42,5 +42,14 @@ parsing('every problem is told at once, with its name and what is allowed', () =
 parsing('an unknown option is refused', () => {
   assert.throws(() => parseOptions(['--port', '1'], {}), /--port/);
 });
+
+parsing(
+  'each kind of Bedrock has tables of its own, so that nobody hears the simulator for a real model',
+  () => {
+    const paths = (['simulator', 'aws', 'endpoint'] as const).map((bedrock) => tablesPath({ bedrock }));
+    assert.is(paths[0], '.local/dynamodb');
+    assert.is(new Set(paths).size, 3);
+  },
+);
 
 parsing.run();
