@@ -100,7 +100,7 @@ answer_of() { node -pe 'JSON.parse(require("node:fs").readFileSync(0))[process.a
 curated=$(ask '{"prompt":"  what is a  faraday cage "}')
 [ "$(answer_of cached <<<"$curated")" = curated ] || fail "the loaded answer was not given: $curated"
 follow_up=$(ask "{\"prompt\":\"And on a mast?\",\"chat_id\":\"$(answer_of chat_id <<<"$curated")\"}")
-[[ $(answer_of completion <<<"$follow_up") == *'1 turn'*'Faraday'* ]] || fail "the follow-up does not know the first turn: $follow_up"
+[[ $(answer_of completion <<<"$follow_up") == *'1 turn'*'faraday'* ]] || fail "the follow-up does not know the first turn: $follow_up"
 
 in_clone npm run --silent settings -- set default-max-tokens 4 >/dev/null || fail 'npm run settings could not set'
 SECONDS=0
