@@ -1,7 +1,6 @@
 /**
  * Items of the gateway's own answers: the question as people write it becomes the key by which chat finds it.
  */
-
 import { toCuratedKey } from '../../src/chat/answer-keys.ts';
 import { TABLE_TTL } from '../../src/names.ts';
 import { ItemProblem, type JsonObject } from './validation.ts';

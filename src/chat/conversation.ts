@@ -30,7 +30,8 @@ export type Chats = {
   /**
    * The newest turns of a conversation, oldest first; nothing where the tenant has none by that id.
    *
-   * @throws `history_unavailable` when they cannot be read, all of them, as they were kept
+   * @throws `history_unavailable` when they cannot be read, all of them, as they were kept; `context_length_exceeded` when they are
+   * too long to be sent
    */
   recall(key: ChatKey, maxTurns: number): Promise<readonly Turn[] | undefined>;
   /**

@@ -68,7 +68,7 @@ export type ChatEvent = Start | Delta | Terminal;
 
 /** What a model yields: `begin` at its first sign of life, deltas, and `end` only when it said that the answer is whole. */
 export type ModelEvent =
-  | { readonly type: 'begin'; readonly model: string; readonly cached?: 'curated' | 'learned' | 'similar' }
+  | { readonly type: 'begin'; readonly model: string; readonly cached?: Exclude<Start['cached'], false> }
   | Delta
   | { readonly type: 'end'; readonly stopReason: string; readonly usage: Usage | null };
 

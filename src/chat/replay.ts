@@ -4,8 +4,8 @@
 import type { KeptAnswer, LearnedAnswer } from './answers.ts';
 import type { ModelEvent, Usage } from './events.ts';
 
-/** About as much as a model says at once, in characters. */
-const PIECE_CHARS = 24;
+/** About as much as a model says at once: between words where there are any, and never within a character. */
+const pieces = /.{1,24}\s+|.{1,24}/gsu;
 
 /** What an answer costs whose tokens others have paid for. */
 export const nothing: Usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 };
@@ -14,15 +14,11 @@ export const nothing: Usage = { inputTokens: 0, outputTokens: 0, cacheReadTokens
 export async function* replay(answer: KeptAnswer, model: string): AsyncGenerator<ModelEvent> {
   const { origin, text, reasoning } = answer;
   yield { type: 'begin', model: answer.model ?? model, cached: origin };
-  for (const piece of cut(reasoning)) yield { type: 'reasoning-delta', block: 0, text: piece };
+  for (const piece of reasoning.match(pieces) ?? []) yield { type: 'reasoning-delta', block: 0, text: piece };
   const block = reasoning === '' ? 0 : 1;
-  for (const piece of cut(text)) yield { type: 'text-delta', block, text: piece };
+  for (const piece of text.match(pieces) ?? []) yield { type: 'text-delta', block, text: piece };
   yield { type: 'end', stopReason: 'end_turn', usage: nothing };
 }
-
-/** Between words where there are any, and never within a character. */
-const cut = (text: string): readonly string[] =>
-  text.match(new RegExp(`.{1,${PIECE_CHARS}}\\s+|.{1,${PIECE_CHARS}}`, 'gsu')) ?? [];
 
 /** Listens to an answer of a model, and knows at its end whether it can be told again to whoever asks the same. */
 export function createRecorder() {

@@ -5,15 +5,13 @@ import type { Answers } from '../../src/chat/answers.ts';
 import type { Clock } from '../../src/chat/clock.ts';
 import { GatewayError } from '../../src/chat/errors.ts';
 import type { ModelEvent } from '../../src/chat/events.ts';
-import { say, usage } from '../helpers/app.ts';
+import { begin, end, say, text, usage } from '../helpers/app.ts';
 import { endOf, memoryAnswers, modelOf, type Step, startProcess, textOf } from '../helpers/cache.ts';
 import { createManualClock, settle } from '../helpers/manual-clock.ts';
 import { inTables, START_MS } from '../helpers/tables.ts';
 
 const WHOLE = 'A cage of metal.';
-const [begin, , end] = say('') as [ModelEvent, ModelEvent, ModelEvent];
 const cut: ModelEvent = { type: 'end', stopReason: 'max_tokens', usage };
-const text = (piece: string): ModelEvent => ({ type: 'text-delta', block: 0, text: piece });
 const slowly: Step[] = [100, begin, 400, text('A ca'), 400, text('ge of '), 400, text('metal.'), 100, end];
 const quickly: Step[] = say('A c', 'age of metal', '.');
 const failure = new GatewayError('upstream_error', 'Not now.');

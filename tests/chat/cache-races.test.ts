@@ -3,8 +3,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Answers } from '../../src/chat/answers.ts';
 import { GatewayError } from '../../src/chat/errors.ts';
-import { isTerminal, type ModelEvent } from '../../src/chat/events.ts';
-import { say, usage } from '../helpers/app.ts';
+import { isTerminal } from '../../src/chat/events.ts';
+import { begin, end, text, usage } from '../helpers/app.ts';
 import {
   endOf,
   type Hearing,
@@ -17,8 +17,6 @@ import {
 import { createManualClock } from '../helpers/manual-clock.ts';
 
 const WHOLE = 'A cage of metal.';
-const [begin, , end] = say('') as [ModelEvent, ModelEvent, ModelEvent];
-const text = (piece: string): ModelEvent => ({ type: 'text-delta', block: 0, text: piece });
 const slowly: Step[] = [100, begin, 400, text('A ca'), 400, text('ge of '), 400, text('metal.'), 100, end];
 const failure = new GatewayError('upstream_error', 'Not now.');
 

@@ -2,9 +2,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { withCache } from '../../src/chat/cache.ts';
 import { type ErrorCode, GatewayError } from '../../src/chat/errors.ts';
-import type { ModelEvent } from '../../src/chat/events.ts';
 import type { ChatRequest } from '../../src/chat/request.ts';
-import { modelThat, say, usage } from '../helpers/app.ts';
+import { begin, end, modelThat, say, text, usage } from '../helpers/app.ts';
 import {
   endOf,
   type Hearing,
@@ -18,8 +17,6 @@ import { createManualClock, settle } from '../helpers/manual-clock.ts';
 import { chatRequest, question } from '../helpers/requests.ts';
 
 const WHOLE = 'A cage of metal.';
-const [begin, , end] = say('') as [ModelEvent, ModelEvent, ModelEvent];
-const text = (piece: string): ModelEvent => ({ type: 'text-delta', block: 0, text: piece });
 const slowly: Step[] = [10, begin, 10, text('A ca'), 10, text('ge of '), 10, text('metal.'), 10, end];
 const quickly: Step[] = say('A c', 'age of metal', '.');
 const failure = (code: ErrorCode) => new GatewayError(code, 'Not now.');

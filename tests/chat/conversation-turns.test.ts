@@ -6,13 +6,11 @@ import { type Chats, noSuchChat, type Turn, withMemory, withRecall } from '../..
 import { GatewayError } from '../../src/chat/errors.ts';
 import { type ChatEvent, isTerminal, type ModelEvent } from '../../src/chat/events.ts';
 import type { Conversation } from '../../src/chat/request.ts';
-import { say } from '../helpers/app.ts';
+import { begin, end, text } from '../helpers/app.ts';
 import { modelOf, type Step } from '../helpers/cache.ts';
 import { createManualClock } from '../helpers/manual-clock.ts';
 import { chatRequest } from '../helpers/requests.ts';
 
-const [begin, , end] = say('') as [ModelEvent, ModelEvent, ModelEvent];
-const text = (piece: string): ModelEvent => ({ type: 'text-delta', block: 0, text: piece });
 const late: ModelEvent = { type: 'reasoning-delta', block: 1, text: 'hm' };
 const down = new GatewayError('storage_unavailable', 'The table is down.');
 const first: Conversation = { chatId: 'c1', isNew: true, isKept: true, maxTurns: 20, ttlSeconds: 60 };

@@ -12,13 +12,11 @@ import {
 import { GatewayError } from '../../src/chat/errors.ts';
 import type { ChatEvent, ModelEvent } from '../../src/chat/events.ts';
 import type { ChatRequest, Conversation, Message } from '../../src/chat/request.ts';
-import { modelThat, say, usage } from '../helpers/app.ts';
+import { begin, modelThat, say, text, usage } from '../helpers/app.ts';
 import { modelOf, type Step } from '../helpers/cache.ts';
 import { createManualClock, settle } from '../helpers/manual-clock.ts';
 import { chatRequest, question } from '../helpers/requests.ts';
 
-const [begin] = say('') as [ModelEvent];
-const text = (piece: string): ModelEvent => ({ type: 'text-delta', block: 0, text: piece });
 const down = new GatewayError('storage_unavailable', 'The table is down.');
 const said = (role: Message['role'], words: string): Message => ({
   role,

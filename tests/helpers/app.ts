@@ -24,6 +24,10 @@ export const say = (...pieces: string[]): ModelEvent[] => [
   { type: 'end', stopReason: 'end_turn', usage },
 ];
 
+/** What an answer begins and ends with, and a piece of it. */
+export const [begin, end] = say() as [ModelEvent, ModelEvent];
+export const text = (piece: string): ModelEvent => ({ type: 'text-delta', block: 0, text: piece });
+
 export const modelThat = (...events: (ModelEvent | Error)[]): Model =>
   async function* model() {
     for (const event of events) {

@@ -7,18 +7,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isDeepStrictEqual, parseArgs } from 'node:util';
+import { isDeepStrictEqual } from 'node:util';
 import { openDatabase, TABLE } from './bulk/database.ts';
 import { type Draw, type Plan, writeFileOf } from './bulk/items.ts';
 import { startUploader, type Uploader } from './bulk/uploader.ts';
-import { createSoak } from './soak.ts';
-
-const help = `npm run soak:bulk -- [options]
-
-  --quick    some seconds of it, for CI
-  --seed N   the same soak again
-  --help     this text
-`;
+import { runSoak, type Soak } from './soak.ts';
 
 const sizes = {
   full: { items: 100_000, kills: 20, limitMs: 20 * 60_000 },
@@ -35,29 +28,6 @@ const HEAP_MB = 64;
 const CUT_SHARE = 0.6;
 
 type Size = (typeof sizes)['full'];
-type Soak = ReturnType<typeof createSoak>;
-
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: { quick: { type: 'boolean' }, seed: { type: 'string' }, help: { type: 'boolean' } },
-  });
-  if (values.help) {
-    console.log(help);
-    return 0;
-  }
-  const size = sizes[values.quick ? 'quick' : 'full'];
-  const seed = Number(values.seed ?? Math.floor(1e6 * Math.random()));
-  console.log(`seed ${seed}`);
-  const soak = createSoak(seed, { limitMs: size.limitMs, closedMs: 0 });
-  const folder = mkdtempSync(join(tmpdir(), 'bulk-upload-'));
-  try {
-    await soakKills(soak, size, folder);
-    await measure(soak, size, folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-  return soak.finish();
-}
 
 /** Killed at random points of what is written, and started again each time. */
 async function soakKills(soak: Soak, size: Size, folder: string): Promise<void> {
@@ -168,4 +138,12 @@ const draws =
   (...names) =>
     soak.draw(of, ...names);
 
-process.exit(await main());
+await runSoak({ name: 'soak:bulk', sizes }, async (soak, size) => {
+  const folder = mkdtempSync(join(tmpdir(), 'bulk-upload-'));
+  try {
+    await soakKills(soak, size, folder);
+    await measure(soak, size, folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});

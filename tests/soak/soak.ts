@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 
 /** How long a single job may take; what still waits then is a failure, and the soak goes on without it. */
 const JOB_MS = 20_000;
@@ -24,7 +25,7 @@ type Limits = {
   readonly closedMs: number;
 };
 
-export function createSoak(seed: number, { limitMs, closedMs }: Limits) {
+function createSoak(seed: number, { limitMs, closedMs }: Limits) {
   const failures: string[] = [];
   const rows: Readonly<Record<string, string | number>>[] = [];
   const waiting = new Set<string>();
@@ -97,6 +98,38 @@ export function createSoak(seed: number, { limitMs, closedMs }: Limits) {
     },
   };
 }
+
+const SOAK_OPTIONS = {
+  quick: { type: 'boolean' },
+  seed: { type: 'string' },
+  help: { type: 'boolean' },
+} as const;
+
+/** A soak as a command: full or quick, by a seed that is told. Ends the process, with 1 when anything failed. */
+export async function runSoak<Size extends Pick<Limits, 'limitMs'> & Partial<Limits>>(
+  { name, sizes }: { readonly name: string; readonly sizes: Readonly<Record<'full' | 'quick', Size>> },
+  work: (soak: Soak, size: Size) => Promise<void>,
+): Promise<never> {
+  const { values } = parseArgs({ options: SOAK_OPTIONS });
+  if (values.help) {
+    console.log(toHelp(name));
+    process.exit();
+  }
+  const size = sizes[values.quick ? 'quick' : 'full'];
+  const seed = Number(values.seed ?? Math.floor(1e6 * Math.random()));
+  console.log(`seed ${seed}`);
+  const soak = createSoak(seed, { closedMs: 0, ...size });
+  await work(soak, size);
+  // Connections that are kept alive would keep the process as well.
+  process.exit(soak.finish());
+}
+
+const toHelp = (name: string) => `npm run ${name} -- [options]
+
+  --quick    some seconds of it, for CI
+  --seed N   the same soak again
+  --help     this text
+`;
 
 /** `p50`, `p99` and `max` of so many milliseconds. */
 export function spread(times: readonly number[]) {
