@@ -15,6 +15,8 @@ export const environment = {
   settingsMaxAgeSeconds: 'SETTINGS_MAX_AGE_SECONDS',
   /** The name of the function that answers what came over a WebSocket. */
   workerFunction: 'WORKER_FUNCTION',
+  /** An OpenSearch domain or collection, for similar answers. */
+  openSearchEndpoint: 'OPENSEARCH_DOMAIN_ENDPOINT',
 } as const;
 
 /** `a, b` as `['a', 'b']`. */
@@ -46,18 +48,20 @@ export const tables = {
   answers: { variable: 'ANSWERS_TABLE' },
   chats: {
     variable: 'CHATS_TABLE',
-    /** A number. */
-    sortKey: 'sk',
+    sortKey: { name: 'sk', type: 'N' },
     /** All of the row, by a string and a number; rows without them are not in it. */
     index: { name: 'by-tenant', key: 'tenant', sortKey: 'updatedAt' },
   },
   connections: { variable: 'CONNECTIONS_TABLE' },
   requests: { variable: 'REQUESTS_TABLE' },
+  /** A day or a month of a tenant. */
+  usage: { variable: 'USAGE_TABLE', sortKey: { name: 'sk', type: 'S' } },
 } as const satisfies Record<string, TableShape>;
 
 export type TableShape = {
   readonly variable: string;
-  readonly sortKey?: string;
+  /** `N` is a number, `S` a string. */
+  readonly sortKey?: { readonly name: string; readonly type: 'N' | 'S' };
   readonly index?: { readonly name: string; readonly key: string; readonly sortKey: string };
 };
 

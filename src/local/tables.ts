@@ -23,15 +23,20 @@ export async function createTables(client: DynamoDBClient, stack: string): Promi
 }
 
 async function createTable(client: DynamoDBClient, TableName: string, { sortKey, index }: TableShape) {
-  const strings = index ? [TABLE_KEY, index.key] : [TABLE_KEY];
-  const numbers = [sortKey, index?.sortKey].filter((name) => name !== undefined);
+  const attributes = [
+    { name: TABLE_KEY, type: 'S' as const },
+    ...(sortKey ? [sortKey] : []),
+    ...(index
+      ? [
+          { name: index.key, type: 'S' as const },
+          { name: index.sortKey, type: 'N' as const },
+        ]
+      : []),
+  ];
   const create = new CreateTableCommand({
     TableName,
-    KeySchema: toKeySchema(TABLE_KEY, sortKey),
-    AttributeDefinitions: [
-      ...strings.map((AttributeName) => ({ AttributeName, AttributeType: 'S' as const })),
-      ...numbers.map((AttributeName) => ({ AttributeName, AttributeType: 'N' as const })),
-    ],
+    KeySchema: toKeySchema(TABLE_KEY, sortKey?.name),
+    AttributeDefinitions: attributes.map(({ name, type }) => ({ AttributeName: name, AttributeType: type })),
     ...(index && {
       GlobalSecondaryIndexes: [
         {

@@ -34,12 +34,13 @@ export const inTables = (test: (tables: TestTables) => Promise<void>) => async (
   const documents = DynamoDBDocumentClient.from(client);
   const parts = (name: string) => ({ client, name, now: () => clock.now });
   try {
-    const { answers, chats, connections, requests } = names;
+    const { answers, chats, connections, requests, usage } = names;
     await test({
       answers: parts(answers),
       chats: parts(chats),
       connections: parts(connections),
       requests: parts(requests),
+      usage: parts(usage),
       documents,
       clock,
       faults,
