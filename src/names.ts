@@ -85,3 +85,32 @@ export const EXPOSED_HEADERS = [
 export const SERVICE_NAME = 'llm-gateway';
 
 export const METRICS_NAMESPACE = 'LlmGateway';
+
+/** What the gateway counts, by the names and units that CloudWatch has it under. */
+export const metricUnits = {
+  // Of requests that ask a model: all together, and by `Door`.
+  Requests: 'Count',
+  Cancelled: 'Count',
+  CacheHits: 'Count',
+  CacheMisses: 'Count',
+  InputTokens: 'Count',
+  OutputTokens: 'Count',
+  FirstEventMs: 'Milliseconds',
+  TotalMs: 'Milliseconds',
+  // Of all requests: together, and by `Code`.
+  Errors: 'Count',
+  // Without a dimension.
+  Faults: 'Count',
+  SettingsAgeSeconds: 'Seconds',
+  AnswerAltered: 'Count',
+  AnswerNotLearned: 'Count',
+  CacheUnavailable: 'Count',
+  SettingsRefused: 'Count',
+  SettingsUnreadable: 'Count',
+  TurnLost: 'Count',
+} as const;
+
+export type MetricName = keyof typeof metricUnits;
+
+/** The metrics of a stack have a namespace of their own: two stages live in one account. */
+export const metricsNamespace = (path: string): string => `${METRICS_NAMESPACE}${path}`;

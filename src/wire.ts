@@ -13,7 +13,7 @@ import { createAnswers } from './aws/answers.ts';
 import { createBedrockModel } from './aws/bedrock.ts';
 import { createChats } from './aws/chats.ts';
 import { createConnections } from './aws/connections.ts';
-import { countMetric } from './aws/metrics.ts';
+import { countMetric, toMetrics } from './aws/metrics.ts';
 import { createLiveSettings, type SettingsNotice } from './aws/parameters.ts';
 import { createParts } from './aws/parts.ts';
 import { createRequests } from './aws/requests.ts';
@@ -32,7 +32,9 @@ import type { GatewayError } from './chat/errors.ts';
 import { underLease } from './chat/lease.ts';
 import type { CacheNotice } from './chat/lookup.ts';
 import { createApp } from './doors/app.ts';
+import type { FailedWorkParts } from './doors/failed-work.ts';
 import type { LambdaDoorParts } from './doors/lambda.ts';
+import { asksModel, type RequestRecord } from './doors/record.ts';
 import { connectionLimits } from './doors/socket-actions.ts';
 import type { SocketParts } from './doors/socket-parts.ts';
 import type { WorkerParts } from './doors/worker.ts';
@@ -40,6 +42,7 @@ import {
   DEFAULT_STACK_NAME,
   deployedModels,
   environment,
+  type MetricName,
   readList,
   SERVICE_NAME,
   settingsPath,
@@ -52,7 +55,8 @@ const SETTINGS_MAX_AGE_SECONDS = 60;
 
 export type Gateway = LambdaDoorParts &
   SocketParts &
-  WorkerParts & {
+  WorkerParts &
+  FailedWorkParts & {
     /** Ends every running answer with this failure. */
     stop(reason: GatewayError): void;
   };
@@ -68,15 +72,16 @@ export function gateway(): Gateway {
 function join(env: NodeJS.ProcessEnv): Gateway {
   const clock = systemClock;
   const logger = new Logger({ serviceName: SERVICE_NAME });
+  const meter = createMeter(clock);
   const bedrock = createBedrockClient();
   const store = createStore(env, clock);
   const ask = joinAsk({
     ...store,
     model: createBedrockModel({ client: bedrock, clock }),
     clock,
-    notify: (notice) => logNotice(logger, notice, clock.now()),
+    notify: (notice) => logNotice(logger, notice, meter),
   });
-  const loadSettings = createLiveSettings({
+  const { load: loadSettings, ageSeconds } = createLiveSettings({
     read: createParameterReader(
       createSsmClient(),
       env[environment.settingsPath] || settingsPath(DEFAULT_STACK_NAME),
@@ -85,7 +90,7 @@ function join(env: NodeJS.ProcessEnv): Gateway {
     maxAgeMs: 1000 * (Number(env[environment.settingsMaxAgeSeconds]) || SETTINGS_MAX_AGE_SECONDS),
     clock,
     random: Math.random,
-    notify: (notice) => logSettingsNotice(logger, notice, clock.now()),
+    notify: (notice) => logSettingsNotice(logger, notice, meter),
     onTaken: ({ logLevel }) => logger.setLogLevel(logLevel),
   });
   const allowedOrigins = readList(env[environment.allowedOrigins]);
@@ -99,7 +104,10 @@ function join(env: NodeJS.ProcessEnv): Gateway {
     allowedOrigins,
     clock,
     random: Math.random,
-    log: (record) => logger.info('request', { ...record }),
+    log(record) {
+      logger.info('request', { ...record });
+      meter.measure(record, ageSeconds());
+    },
     newRequestId: randomUUID,
     stopping: stopping.signal,
     stop: (reason) => stopping.abort(reason),
@@ -149,7 +157,20 @@ function createCallbacks(env: NodeJS.ProcessEnv, credentials: SignedFetchParts['
   };
 }
 
-function logNotice(logger: Logger, notice: Notice | CacheNotice | MemoryNotice, now: number) {
+/** Writes the lines that count, whatever the setting `log-level` lets through. */
+function createMeter({ now }: Clock) {
+  const logger = new Logger({ serviceName: SERVICE_NAME, logLevel: 'INFO' });
+  const write = (metrics: object | undefined) => metrics && logger.info('metrics', { ...metrics });
+  return {
+    count: (name: MetricName) => write(countMetric(name, now())),
+    measure: (record: Readonly<RequestRecord>, settingsAgeSeconds: number | undefined) =>
+      write(toMetrics(record, { now: now(), isRequest: asksModel(record), settingsAgeSeconds })),
+  };
+}
+
+type Meter = ReturnType<typeof createMeter>;
+
+function logNotice(logger: Logger, notice: Notice | CacheNotice | MemoryNotice, meter: Meter) {
   switch (notice.type) {
     case 'field-refused': {
       const { omit, oneOf } = notice.quirk;
@@ -161,7 +182,8 @@ function logNotice(logger: Logger, notice: Notice | CacheNotice | MemoryNotice, 
       return;
     default: {
       const { sentence, metric } = mishaps[notice.type];
-      logger.warn(sentence, { cause: namesOf(notice.cause), ...countMetric(metric, now) });
+      logger.warn(sentence, { cause: namesOf(notice.cause) });
+      meter.count(metric);
     }
   }
 }
@@ -174,26 +196,19 @@ const mishaps = {
   'turn-lost': { sentence: 'turn not kept', metric: 'TurnLost' },
 } as const;
 
-function logSettingsNotice(logger: Logger, notice: SettingsNotice, now: number) {
+function logSettingsNotice(logger: Logger, notice: SettingsNotice, meter: Meter) {
   switch (notice.type) {
     case 'settings-taken':
       logger.info('settings taken', { changed: notice.changed });
       if (notice.unknown.length > 0) logger.warn('settings unknown', { settings: notice.unknown });
       return;
-    case 'settings-refused': {
-      const { names, sentences } = notice;
-      logger.error('settings refused', {
-        settings: names,
-        problems: sentences,
-        ...countMetric('SettingsRefused', now),
-      });
+    case 'settings-refused':
+      logger.error('settings refused', { settings: notice.names, problems: notice.sentences });
+      meter.count('SettingsRefused');
       return;
-    }
-    case 'settings-unreadable': {
-      const { cause, ageSeconds } = notice;
-      const counted = countMetric('SettingsUnreadable', now);
-      logger.error('settings unreadable', { cause: namesOf(cause), age_seconds: ageSeconds, ...counted });
-    }
+    case 'settings-unreadable':
+      logger.error('settings unreadable', { cause: namesOf(notice.cause), age_seconds: notice.ageSeconds });
+      meter.count('SettingsUnreadable');
   }
 }
 

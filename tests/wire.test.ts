@@ -7,8 +7,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { systemClock } from '../src/wire.ts';
 import { startBytesServer } from './helpers/bytes-server.ts';
+import { openSocket } from './helpers/clients.ts';
+import { startDynamoDb } from './helpers/dynamodb.ts';
+import { readMetrics, sumsOf } from './helpers/emf.ts';
 import { shortAnswer } from './helpers/frames.ts';
-import { chat, KEY, start, stop } from './helpers/process.ts';
+import { until } from './helpers/gateway.ts';
+import { startParameterStore } from './helpers/parameter-store.ts';
+import { chat, KEY, type Running, start, stop } from './helpers/process.ts';
 
 /** A server whose queue of connections is full: the kernel answers no more of them, and the server never looks. */
 async function startDeafServer(): Promise<{ url: string; close(): void }> {
@@ -81,3 +86,82 @@ wiring('a time that is up already is waited for without a word', async () => {
 });
 
 wiring.run();
+
+// ---
+
+const linesOf = (running: Running, message: string) =>
+  running
+    .output()
+    .split('\n')
+    .filter((line) => line.includes(`"message":"${message}"`));
+
+const sums = (running: Running) => sumsOf(linesOf(running, 'metrics').flatMap(readMetrics));
+
+const measuring = suite('the metrics of the joined gateway');
+
+measuring(
+  'are written whatever log-level says, one line for a request, and quote nothing of it',
+  async () => {
+    const store = await startParameterStore();
+    await store.set({ 'log-level': 'ERROR' });
+    const running = await start({ AWS_ENDPOINT_URL_SSM: store.url });
+    const ask = async (body: object) => await (await chat(running.url, body)).text();
+    const canary = { prompt: 'ECHO canary-prompt', request_id: 'canary-id' };
+    await ask(canary);
+    await ask({ ...canary, request_id: 'canary-id-2' });
+    await ask({ prompt: 'Hi', request_id: 'canary/' });
+    await ask({ prompt: 'Hi', model: 'simulator.end-mid-stream' });
+    await fetch(`${running.url}/health`);
+    await fetch(`${running.url}/v1/models`, { headers: { 'x-api-key': KEY } });
+    await fetch(`${running.url}/nowhere`, { headers: { 'x-api-key': KEY } });
+    const { socket, next } = await openSocket(running.socketUrl, { key: KEY });
+    socket.send(JSON.stringify({ action: 'chat', prompt: 'ECHO canary-prompt one', request_id: 'canary-3' }));
+    while ((await next()).type !== 'done');
+    await until(() => sums(running)['Requests'] === 5);
+    socket.close();
+    await stop(running);
+    await store.stop();
+    assert.equal(linesOf(running, 'request'), []);
+    assert.is(linesOf(running, 'metrics').length, 6);
+    assert.not.match(running.output(), /canary-(prompt|id|3)|"tenant"|"request_id"|"alice"/);
+    const { FirstEventMs, TotalMs, ...counted } = sums(running);
+    assert.ok(Number(TotalMs) >= Number(FirstEventMs) && Number(FirstEventMs) >= 0);
+    const expected = {
+      Requests: 5,
+      'Requests Door=rest': 4,
+      'Requests Door=websocket': 1,
+      CacheHits: 1,
+      'CacheHits Door=rest': 1,
+      Errors: 3,
+      'Errors Code=invalid_request': 1,
+      'Errors Code=upstream_truncated': 1,
+      'Errors Code=not_found': 1,
+      Faults: 1,
+    };
+    for (const [name, count] of Object.entries(expected)) assert.is(counted[name], count, name);
+    assert.is(counted['Cancelled'], undefined);
+    assert.type(counted['SettingsAgeSeconds'], 'number');
+  },
+);
+
+measuring('count what goes wrong unseen, though the lines that say so are not let through', async () => {
+  const store = await startParameterStore();
+  await store.set({ 'log-level': 'ERROR' });
+  let isDown = false;
+  const database = await startDynamoDb({
+    fault: (_, input) =>
+      isDown && JSON.stringify(input).includes('-answers') ? { type: 'down' } : undefined,
+  });
+  const running = await start({
+    AWS_ENDPOINT_URL_SSM: store.url,
+    AWS_ENDPOINT_URL_DYNAMODB: database.url,
+  });
+  isDown = true;
+  assert.is((await chat(running.url, { prompt: 'ECHO Hi' })).status, 200);
+  await until(() => sums(running)['CacheUnavailable'] !== undefined);
+  await stop(running);
+  await Promise.all([store.stop(), database.close()]);
+  assert.not.match(running.output(), 'answer cache passed by');
+});
+
+measuring.run();

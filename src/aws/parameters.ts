@@ -86,12 +86,18 @@ type Current = {
   readonly lifetimeMs: number;
 };
 
-/**
- * Returns the settings of the moment; a request asks once and keeps what it got.
- *
- * @throws `config_unavailable`, `config_invalid`
- */
-export function createLiveSettings(parts: LiveSettingsParts): () => Promise<Settings> {
+export type LiveSettings = {
+  /**
+   * The settings of the moment; a request asks once and keeps what it got.
+   *
+   * @throws `config_unavailable`, `config_invalid`
+   */
+  load(): Promise<Settings>;
+  /** How long ago they were last known to be what is stored; nothing before the first were taken. */
+  ageSeconds(): number | undefined;
+};
+
+export function createLiveSettings(parts: LiveSettingsParts): LiveSettings {
   const { read, deployed, maxAgeMs, clock, random, notify, onTaken } = parts;
   let current: Current | undefined;
   let flight: { readonly startedAt: number; readonly landed: Promise<void> } | undefined;
@@ -109,14 +115,15 @@ export function createLiveSettings(parts: LiveSettingsParts): () => Promise<Sett
     notify({ type: 'settings-taken', changed, unknown: unknownNames(texts) });
   };
 
+  const ageSeconds = () => current && Math.round((clock.now() - current.confirmedAt) / 1000);
+
   const noteFailure = (error: unknown) => {
     if (error instanceof SettingsError) {
       const names = [...new Set(error.problems.map(({ name }) => name))];
       notify({ type: 'settings-refused', names, sentences: error.problems.map(({ sentence }) => sentence) });
       return;
     }
-    const ageSeconds = current && Math.round((clock.now() - current.confirmedAt) / 1000);
-    notify({ type: 'settings-unreadable', cause: error, ageSeconds });
+    notify({ type: 'settings-unreadable', cause: error, ageSeconds: ageSeconds() });
   };
 
   const readFirst = async (pauseMs: number, latest: number): Promise<void> => {
@@ -155,7 +162,7 @@ export function createLiveSettings(parts: LiveSettingsParts): () => Promise<Sett
     return flight;
   };
 
-  return async function loadSettings() {
+  const load = async () => {
     const isResting = clock.now() < restUntil;
     if (!current && !isResting) await refresh().landed;
     if (!current) throw coldError ?? unavailable(undefined);
@@ -168,6 +175,8 @@ export function createLiveSettings(parts: LiveSettingsParts): () => Promise<Sett
     if (clock.now() - current.confirmedAt > LONGEST_MS) throw unavailable(undefined);
     return current.settings;
   };
+
+  return { load, ageSeconds };
 }
 
 const unavailable = (cause: unknown) =>

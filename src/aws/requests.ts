@@ -43,10 +43,18 @@ type Waiting = {
   readonly messageId: string;
 };
 
+/** `isLost`: whether somebody else ended the request, and tells of it. Known once `end` was called. */
+type ClaimedLease = Lease & { isLost(): boolean };
+
 type Claimed = Omit<Waiting, 'messageId'> & {
-  readonly lease: Lease;
+  readonly lease: ClaimedLease;
   /** Whether somebody cancelled while it waited. */
   readonly isCancelled: boolean;
+};
+
+/** A request whose worker died; how it ended, if it was this call that ended it. */
+type Abandoned = Pick<Waiting, 'slot'> & {
+  readonly ending?: { readonly outcome: 'error' | 'cancelled'; readonly wasTaken: boolean };
 };
 
 export function createRequests(parts: TableParts) {
@@ -66,17 +74,24 @@ export function createRequests(parts: TableParts) {
     return isWritten || row?.owner === fields.owner ? undefined : (row ?? {});
   };
 
-  const createLease = (key: RequestKey, owner: string): Lease => ({
-    async isCancelled() {
-      return (await requests.get(toKey(key)))?.verdict !== undefined;
-    },
-    async end(outcome) {
-      const change = 'SET #state = if_not_exists(#verdict, :outcome)';
-      const values = { outcome, owner };
-      const { isWritten, row } = await requests.update(toKey(key), change, '#owner = :owner', values);
-      return (isWritten && row.verdict) || outcome;
-    },
-  });
+  const createLease = (key: RequestKey, owner: string): ClaimedLease => {
+    let isLost = false;
+    return {
+      // What somebody else ended goes on for nobody.
+      async isCancelled() {
+        const row = await requests.get(toKey(key));
+        return row !== undefined && (row.verdict !== undefined || row.owner !== owner);
+      },
+      async end(outcome) {
+        const change = 'SET #state = if_not_exists(#verdict, :outcome)';
+        const values = { outcome, owner };
+        const { isWritten, row } = await requests.update(toKey(key), change, '#owner = :owner', values);
+        isLost = !isWritten && row !== undefined;
+        return (isWritten && row.verdict) || outcome;
+      },
+      isLost: () => isLost,
+    };
+  };
 
   /** The text, which nobody reads a second time. */
   const takeText = async ({ pk, textOwner = '', textRows = 0 }: Partial<RequestRow> & { pk: string }) => {
@@ -146,6 +161,36 @@ export function createRequests(parts: TableParts) {
       const isCancelled = row.verdict !== undefined;
       const lease = createLease(key, owner);
       return { lease, isCancelled, text: await takeText(row), caller, connectionId, slot };
+    },
+
+    /**
+     * Ends a request whose worker is dead, unless its id has come to be another's. `by` names who says so: said again, it is true again.
+     * `wasRun` is whether a worker was started at all; where none was, a request that runs is another delivery's and is left to it, and
+     * nothing is returned.
+     *
+     * @throws `storage_unavailable`
+     */
+    async abandon(
+      job: RequestKey & Pick<Waiting, 'connectionId'>,
+      by: string,
+      wasRun: boolean,
+    ): Promise<Abandoned | undefined> {
+      const { connectionId } = job;
+      for (const state of ['waiting', 'running'] as const) {
+        const change = 'SET #state = if_not_exists(#verdict, :error), #owner = :owner';
+        // The owner says what it was, also to the second who asks.
+        const values = { state, connectionId, error: 'error', owner: `${by} ${state}` };
+        const condition = '#state = :state AND #connectionId = :connectionId';
+        const { row } = await requests.update(toKey(job), change, condition, values);
+        if (row?.connectionId !== connectionId || !row.slot) return undefined;
+        const { slot, owner, verdict: outcome = 'error' } = row;
+        const wasTaken = owner === `${by} running`;
+        const isOurs = wasTaken || owner === `${by} waiting`;
+        if (isOurs) return { slot, ending: { outcome, wasTaken } };
+        if (row.state !== 'running') return { slot };
+        if (!wasRun) return undefined;
+      }
+      return undefined;
     },
   };
 }

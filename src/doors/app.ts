@@ -51,7 +51,11 @@ function createCors(origins: readonly string[]): MiddlewareHandler<AppEnv> {
     exposeHeaders: EXPOSED_HEADERS,
     maxAge: 600,
   });
-  return async (c, next) => (c.env.door === 'function-url' ? await next() : await crossOrigin(c, next));
+  const isListed = (origin = '') => origins.includes('*') || origins.includes(origin);
+  return async (c, next) => {
+    const isOurs = c.env.door !== 'function-url' && isListed(c.req.header('origin'));
+    return isOurs ? await crossOrigin(c, next) : await next();
+  };
 }
 
 async function noteResponse(c: Context<AppEnv>, next: () => Promise<void>) {

@@ -17,10 +17,10 @@ export type Frame = {
 
 export type FrameQueue = ReturnType<typeof createFrameQueue>;
 
-export function createFrameQueue(requestId: string) {
+export function createFrameQueue(requestId: string, firstSeq = 0) {
   const waiting: (WireEvent | Delta)[] = [];
   const changes = createSignal();
-  let seq = 0;
+  let seq = firstSeq;
   let chars = 0;
   let isEnded = false;
   let isDiscarded = false;

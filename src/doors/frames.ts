@@ -38,6 +38,8 @@ export type FrameOptions = {
   readonly random: () => number;
   /** Called when nothing can be delivered any more; the events must end soon after. */
   readonly abort: () => void;
+  /** @defaultValue 0 */
+  readonly firstSeq?: number;
 };
 
 /** A frame without `seq`: of no answer, such as the refusal of a message. */
@@ -49,7 +51,7 @@ export async function sendFrames(
   events: AsyncIterable<ChatEvent>,
   options: FrameOptions,
 ): Promise<PostResult> {
-  const queue = createFrameQueue(options.requestId);
+  const queue = createFrameQueue(options.requestId, options.firstSeq);
   const sending = send(queue, options);
   void sending.then((result) => result !== 'sent' && options.abort());
   try {

@@ -1,7 +1,7 @@
 /**
  * The HTTP doors on Lambda: an event of API Gateway or of a Function URL in, a streamed response out. It writes the prelude even
  * when the body is empty, waits for a slow reader, lets go when the reader is gone, and never writes an error as raw text nor lets
- * one reach the runtime: there it would end the process.
+ * one of a request reach the runtime. What is no event of these doors fails as an invocation.
  */
 import type { Context } from 'aws-lambda';
 import type { Clock } from '../chat/clock.ts';

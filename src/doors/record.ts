@@ -3,7 +3,7 @@
  * answer or a key.
  */
 import type { CacheStatus } from '../chat/ask.ts';
-import { type GatewayError, toGatewayError } from '../chat/errors.ts';
+import { type ErrorCode, type GatewayError, toGatewayError } from '../chat/errors.ts';
 import type { ChatEvent } from '../chat/events.ts';
 
 export type RequestRecord = {
@@ -23,7 +23,7 @@ export type RequestRecord = {
   saved?: boolean;
   /** How the answer ended. An answer whose reader left is `cancelled`. */
   outcome?: 'done' | 'error' | 'cancelled';
-  code?: string;
+  code?: ErrorCode;
   /** Why the frames of an answer did not arrive, when they did not: `gone`, `throttled`, `forbidden`, `failed`. */
   delivery?: string;
   /** The names of what was thrown, outermost first, and for our own faults where. No messages: they may quote. */
@@ -37,6 +37,20 @@ export type RequestRecord = {
 
 /** A tenant without the account that it is of: a key's id as it is, a principal's ARN as `assumed-role/Name`. */
 export const toPrincipalName = (tenant: string): string => tenant.replace(/^arn:.*:/, '');
+
+/** Routes of the HTTP doors that ask a model. */
+const askingRoutes: readonly unknown[] = ['/v1/chat'];
+
+/** The worker of the WebSocket door, and what stands in for one that died, in place of a method. */
+const askingMethods: readonly string[] = ['WORK', 'FAILED_WORK'];
+
+/**
+ * Whether it is of a request for an answer, which ended in any way. Probes of `/health`, lists and frames that ask nothing are none, or
+ * they would hide how the answers fare. Nor is a job that came a second time; and one message of a WebSocket is one request, counted
+ * where it is answered.
+ */
+export const asksModel = ({ method, route, outcome }: Readonly<RequestRecord>): boolean =>
+  outcome !== undefined && (askingRoutes.includes(route) || askingMethods.includes(method));
 
 export type Log = (record: Readonly<RequestRecord>) => void;
 

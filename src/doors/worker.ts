@@ -7,11 +7,11 @@ import { type Ask, toFailure } from '../chat/ask.ts';
 import { createRequest } from '../chat/create-request.ts';
 import { GatewayError, toGatewayError } from '../chat/errors.ts';
 import { toCancelled } from '../chat/estimate.ts';
-import type { ChatEvent } from '../chat/events.ts';
+import { type ChatEvent, isTerminal } from '../chat/events.ts';
 import type { Lease, RequestKey } from '../chat/lease.ts';
 import type { ChatRequest } from '../chat/request.ts';
 import { toEnvelope } from './envelope.ts';
-import { sendFrames, toFrame } from './frames.ts';
+import { type FrameOptions, sendFrames, toFrame } from './frames.ts';
 import { CLOSING_MS } from './lambda.ts';
 import { parseChat } from './question.ts';
 import { noteAnswer, noteError, type RequestRecord, toPrincipalName } from './record.ts';
@@ -20,7 +20,8 @@ import type { Job, SocketParts, Waiting } from './socket-parts.ts';
 import { forgetConnection } from './websocket.ts';
 
 type Claimed = Omit<Waiting, 'messageId'> & {
-  readonly lease: Lease;
+  /** `isLost`: whether somebody else has ended the request, who tells of it too. Known once `end` was called. */
+  readonly lease: Lease & { isLost(): boolean };
   /** Whether somebody cancelled while it waited. */
   readonly isCancelled: boolean;
 };
@@ -68,7 +69,7 @@ export function createWorker(parts: () => WorkerParts): Worker {
 type Work = { readonly requestId: string; readonly deadline: number; readonly record: RequestRecord };
 
 async function answer(parts: WorkerParts, claimed: Claimed, work: Work): Promise<void> {
-  const { ask, clock, connections, loadSettings, random, sockets, stopping } = parts;
+  const { ask, clock, loadSettings, stopping } = parts;
   const { connectionId, lease, slot } = claimed;
   const { requestId, deadline, record } = work;
   const left = new AbortController();
@@ -80,13 +81,39 @@ async function answer(parts: WorkerParts, claimed: Claimed, work: Work): Promise
   const events = isRefused
     ? refuse(prepared, lease)
     : ask(prepared.request, { signal, deadline, clock, lease, onCache: (status) => (record.cache = status) });
-  const result = await sendFrames(noteAnswer(events, record), {
-    requestId,
-    post: (frame) => sockets.post(connectionId, frame),
+  await tell(parts, noteAnswer(unlessLost(events, lease), record), {
+    connectionId,
+    slot,
+    record,
     gapMs: isRefused ? 0 : prepared.gapMs,
+    abort: () => left.abort(),
+  });
+}
+
+/** Whoever ends a request in its table says so to the client, and nobody else does. */
+async function* unlessLost(events: AsyncIterable<ChatEvent>, lease: Claimed['lease']) {
+  for await (const event of events) {
+    if (isTerminal(event) && lease.isLost()) return;
+    yield event;
+  }
+}
+
+type Telling = Pick<Waiting, 'connectionId' | 'slot'> &
+  Pick<FrameOptions, 'gapMs' | 'abort' | 'firstSeq'> & { readonly record: RequestRecord };
+
+/** Sends the events to the connection, which has room for another request then; one that is gone is forgotten. Never rejects. */
+export async function tell(
+  parts: Pick<SocketParts, 'clock' | 'connections' | 'requests' | 'sockets'> & Pick<WorkerParts, 'random'>,
+  events: AsyncIterable<ChatEvent>,
+  { connectionId, slot, record, ...options }: Telling,
+): Promise<void> {
+  const { clock, random, connections, sockets } = parts;
+  const result = await sendFrames(events, {
+    ...options,
+    requestId: record.request_id,
+    post: (frame) => sockets.post(connectionId, frame),
     clock,
     random,
-    abort: () => left.abort(),
   });
   if (result !== 'sent') record.delivery = result;
   const isGone = result === 'gone';

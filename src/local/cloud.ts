@@ -24,6 +24,7 @@ const PARAMETERS_PATH = '.local/parameters.json';
 const SWEEP_MS = 60_000;
 
 const WORKER = 'chat-worker';
+const FAILED_WORK = 'failed-chat-work';
 
 export type CloudParts = {
   readonly options: Options;
@@ -31,6 +32,8 @@ export type CloudParts = {
   readonly accessKeys: AccessKeys;
   readonly connections: Connections;
   readonly worker: LocalFunction;
+  /** Is told of work that failed. */
+  readonly failedWork: LocalFunction;
 };
 
 export type Cloud = {
@@ -41,12 +44,15 @@ export type Cloud = {
 };
 
 export async function openCloud(parts: CloudParts): Promise<Cloud> {
-  const { options, env, connections, worker } = parts;
+  const { options, env, connections, worker, failedWork } = parts;
   const kept = (path: string) => (options.memory ? {} : { path });
   const parameters = createParameterStore(kept(PARAMETERS_PATH));
   const dynamodb = await createDynamoDb(kept(tablesPath(options)));
   const secretOf = createSecrets(parts);
-  const lambda = createLambdaInvoke({ [WORKER]: worker }, { secretOf });
+  const lambda = createLambdaInvoke(
+    { [WORKER]: worker, [FAILED_WORK]: failedWork },
+    { secretOf, onFailure: { [WORKER]: FAILED_WORK } },
+  );
   const server = createAwsServer({
     ssm: parameters.handle,
     dynamodb: dynamodb.handle,

@@ -4,6 +4,7 @@
  *
  * @see https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
  */
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AwsRefusal, type AwsReply, createAwsListener, readSigned, type SecretOf } from './doors/aws-call.ts';
@@ -20,8 +21,10 @@ export type LambdaInvokeOptions = {
   readonly now?: () => number;
   /** How long a run may take, and what it is told is left. @defaultValue 900_000 */
   readonly timeoutMs?: number;
-  /** What goes wrong on request: 429, 503, or an event that is delivered twice. */
-  readonly fault?: () => 'throttled' | 'down' | 'twice' | undefined;
+  /** By a function's name the one that is told of its events that failed, as an on-failure destination is. */
+  readonly onFailure?: Readonly<Record<string, string>>;
+  /** What goes wrong on request: 429, 503, an event that is delivered twice, or one that grows too old to be delivered at all. */
+  readonly fault?: () => 'throttled' | 'down' | 'twice' | 'too-old' | undefined;
 };
 
 export type LambdaInvoke = {
@@ -43,17 +46,23 @@ const refusals = {
 
 /**
  * `RequestResponse` replies with the function's result, or with its failure and `x-amz-function-error`;
- * `Event` replies 202 before the function runs, and tells nobody of a failure; `DryRun` runs nothing. 404 for
- * a name that is not in `functions`, 413 over 6 MB, and over 1 MB for an event.
+ * `Event` replies 202 before the function runs, and tells only whom `onFailure` names of a failure; `DryRun` runs
+ * nothing. 404 for a name that is not in `functions`, 413 over 6 MB, and over 1 MB for an event.
  */
 export function createLambdaInvoke(
   functions: Readonly<Record<string, LocalFunction>>,
-  { timeoutMs = 900_000, fault = () => undefined, ...signing }: LambdaInvokeOptions,
+  { timeoutMs = 900_000, onFailure = {}, fault = () => undefined, ...signing }: LambdaInvokeOptions,
 ): LambdaInvoke {
   const { now = Date.now } = signing;
   const runs = new Set<Promise<unknown>>();
 
-  const run = (call: LocalFunction, payload: unknown): Promise<unknown> => {
+  const track = <Result>(work: Promise<Result>): Promise<Result> => {
+    const tracked = work.finally(() => runs.delete(tracked));
+    runs.add(tracked);
+    return tracked;
+  };
+
+  const run = async (call: LocalFunction, payload: unknown): Promise<unknown> => {
     const endsAt = now() + timeoutMs;
     const context = { getRemainingTimeInMillis: () => endsAt - now() };
     const work = async () => {
@@ -61,14 +70,22 @@ export function createLambdaInvoke(
       await nextTurn();
       return await call(payload, context);
     };
-    const running = withinTime(timeoutMs, work).finally(() => runs.delete(running));
-    runs.add(running);
-    return running;
+    return await withinTime(timeoutMs, work);
+  };
+
+  /** An event, from its delivery until whoever is told of its failure has ended. */
+  const runEvent = ({ name, call }: Found, payload: () => unknown, isTooOld: boolean) => {
+    const failure = isTooOld ? Promise.reject(EVENT_AGE_EXCEEDED) : run(call, payload());
+    const destination = functions[onFailure[name] ?? ''];
+    const report = (thrown: unknown) =>
+      destination && run(destination, toInvocationRecord(name, payload(), thrown, now()));
+    track(failure.catch(report)).catch(() => undefined);
   };
 
   const handle = createAwsListener(async (request) => {
     const body = await readSigned(request, { ...signing, service: 'lambda', maxBytes: MAX_BYTES, refusals });
-    const call = findFunction(request, functions);
+    const found = findFunction(request, functions);
+    const { call } = found;
     const type = request.headers['x-amz-invocation-type'] ?? 'RequestResponse';
     if (type === 'Event' && body.length > MAX_EVENT_BYTES) throw new AwsRefusal(413, ...refusals[413]);
     const payload = parsePayload(body);
@@ -78,13 +95,13 @@ export function createLambdaInvoke(
     switch (type) {
       case 'Event':
         for (let times = planned === 'twice' ? 2 : 1; times > 0; times--) {
-          run(call, payload()).catch(() => {});
+          runEvent(found, payload, planned === 'too-old');
         }
         return { status: 202 };
       case 'DryRun':
         return { status: 204 };
       case 'RequestResponse':
-        return await run(call, payload()).then(toResult, toFailure);
+        return await track(run(call, payload())).then(toResult, toFailure);
       default:
         throw new AwsRefusal(400, 'InvalidParameterValueException', 'There is no such invocation type.');
     }
@@ -101,6 +118,8 @@ export function createLambdaInvoke(
   };
 }
 
+type Found = { readonly name: string; readonly call: LocalFunction };
+
 /** `chat-worker`, `chat-worker:live`, `arn:aws:lambda:us-east-1:000000000000:function:chat-worker`, … */
 const FUNCTION_NAME = /^(?:(?:arn:[\w-]+:lambda:[\w-]+:)?\d{12}:(?:function:)?)?([\w-]+)(?::[\w$-]+)?$/;
 
@@ -108,11 +127,11 @@ const FUNCTION_NAME = /^(?:(?:arn:[\w-]+:lambda:[\w-]+:)?\d{12}:(?:function:)?)?
 function findFunction(
   { method, url = '' }: IncomingMessage,
   functions: Readonly<Record<string, LocalFunction>>,
-): LocalFunction {
+): Found {
   const [, encoded = ''] = /^\/2015-03-31\/functions\/([^/?]+)\/invocations(?:\?.*)?$/.exec(url) ?? [];
   const [, name = ''] = FUNCTION_NAME.exec(decode(encoded)) ?? [];
   const found = Object.hasOwn(functions, name) ? functions[name] : undefined;
-  if (method === 'POST' && found) return found;
+  if (method === 'POST' && found) return { name, call: found };
   throw new AwsRefusal(404, 'ResourceNotFoundException', `Function not found: ${decode(encoded)}`);
 }
 
@@ -139,8 +158,35 @@ function parsePayload(body: Buffer): () => unknown {
 const toResult = (result: unknown): AwsReply => ({ status: 200, body: JSON.stringify(result) ?? 'null' });
 
 function toFailure(thrown: unknown): AwsReply {
+  const headers = { 'x-amz-function-error': 'Unhandled' };
+  return { status: 200, headers, body: JSON.stringify(describe(thrown)) };
+}
+
+function describe(thrown: unknown) {
   const { name, message } = thrown instanceof Error ? thrown : { name: 'string', message: String(thrown) };
   const errorType = thrown instanceof TimeLimitError ? 'Sandbox.Timedout' : name;
-  const headers = { 'x-amz-function-error': 'Unhandled' };
-  return { status: 200, headers, body: JSON.stringify({ errorType, errorMessage: message }) };
+  return { errorType, errorMessage: message };
+}
+
+/** In place of what was thrown, where nothing was run. */
+const EVENT_AGE_EXCEEDED = Symbol('EventAgeExceeded');
+
+/** @see https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html */
+function toInvocationRecord(name: string, requestPayload: unknown, thrown: unknown, now: number): object {
+  const wasRun = thrown !== EVENT_AGE_EXCEEDED;
+  return {
+    version: '1.0',
+    timestamp: new Date(now).toISOString(),
+    requestContext: {
+      requestId: randomUUID(),
+      functionArn: `arn:aws:lambda:us-east-1:000000000000:function:${name}:$LATEST`,
+      condition: wasRun ? 'RetriesExhausted' : 'EventAgeExceeded',
+      approximateInvokeCount: wasRun ? 1 : 0,
+    },
+    requestPayload,
+    ...(wasRun && {
+      responseContext: { statusCode: 200, executedVersion: '$LATEST', functionError: 'Unhandled' },
+      responsePayload: describe(thrown),
+    }),
+  };
 }

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { GatewayError } from '../chat/errors.ts';
 import { parseSettings } from '../chat/settings.ts';
+import type { InvocationRecord } from '../doors/failed-work.ts';
 import type { Job } from '../doors/socket-parts.ts';
 import { deployedModels, environment, readList, settingsPath, stackName } from '../names.ts';
 import { type Cloud, openCloud } from './cloud.ts';
@@ -55,7 +56,8 @@ async function start() {
   const webSocketApi = createWebSocketApi({ handler: websocket.handler, authorizer, findTenant });
   const { connections } = webSocketApi;
   const worker: LocalFunction = (job, context) => websocket.worker(job as Job, context);
-  const cloud = await openCloud({ options, env, accessKeys, connections, worker });
+  const failedWork: LocalFunction = (record) => websocket.failedWork(record as InvocationRecord);
+  const cloud = await openCloud({ options, env, accessKeys, connections, worker, failedWork });
   const restApi = createRestApi({ handler: http.handler, authorizer, findTenant });
   restApi.server.on('upgrade', webSocketApi.upgrade);
   const functionUrl = createFunctionUrl({

@@ -51,7 +51,7 @@ flipping('no request sees half of one set and half of another', async () => {
     client.send(new PutParameterCommand({ Name: `${PATH}/${name}`, Value, Type: 'String', Overwrite: true }));
   for (const [name, value] of Object.entries(setOf(1))) await put(name, value);
 
-  const loadSettings = createLiveSettings({
+  const { load: loadSettings } = createLiveSettings({
     read: createParameterReader(client, PATH),
     deployed: {},
     maxAgeMs: 1_000,

@@ -27,7 +27,7 @@ function setUp(random = () => 0.5) {
     if (store.error) throw store.error;
     return { texts: new Map(Object.entries(store.texts)), changedAt: store.changedAt };
   };
-  const load = createLiveSettings({
+  const { load, ageSeconds } = createLiveSettings({
     read,
     deployed: {},
     maxAgeMs: 60 * SECOND,
@@ -52,7 +52,7 @@ function setUp(random = () => 0.5) {
     await clock.advance(ms);
     return await promise;
   };
-  return { clock, store, notices, taken, load, set, hold, tokens, during };
+  return { clock, store, notices, taken, load, ageSeconds, set, hold, tokens, during };
 }
 
 const types = (notices: readonly SettingsNotice[]) => notices.map(({ type }) => type);
@@ -294,7 +294,7 @@ failing('a frozen process reads again when it wakes up', async () => {
   const clock = createManualClock();
   let frozenMs = 0;
   let reads = 0;
-  const load = createLiveSettings({
+  const { load } = createLiveSettings({
     read: () => {
       reads++;
       if (reads === 2) return new Promise(() => undefined);
@@ -411,3 +411,38 @@ changing(
 );
 
 changing.run();
+
+// ---
+
+const aging = suite('ageSeconds');
+
+aging('is the time since they were last known to be what is stored', async () => {
+  const { clock, load, ageSeconds, store } = setUp();
+  assert.is(ageSeconds(), undefined);
+  await load();
+  assert.is(ageSeconds(), 0);
+  await clock.advance(29 * SECOND);
+  assert.is(ageSeconds(), 29, 'unread, they age');
+  await clock.advance(SECOND);
+  await load();
+  await settle();
+  assert.is(ageSeconds(), 0, 'read again and found the same, they are new');
+  store.error = new Error('down');
+  await clock.advance(90 * SECOND);
+  await load();
+  await settle();
+  assert.is(ageSeconds(), 90, 'unreadable, they age on');
+});
+
+aging('there is none while there are no settings', async () => {
+  const { clock, load, ageSeconds, store, during } = setUp();
+  store.error = new Error('down');
+  await failureOf(during(10 * SECOND, load()));
+  assert.is(ageSeconds(), undefined);
+  await clock.advance(2 * SECOND);
+  store.error = undefined;
+  await load();
+  assert.is(ageSeconds(), 0);
+});
+
+aging.run();

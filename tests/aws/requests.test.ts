@@ -1,8 +1,9 @@
-import { GetItemCommand } from '@aws-sdk/client-dynamodb';
+import { DeleteItemCommand, GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { ScanCommand } from '@aws-sdk/lib-dynamodb';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createRequests } from '../../src/aws/requests.ts';
+import type { TableParts } from '../../src/aws/table.ts';
 import type { Caller } from '../../src/chat/request.ts';
 import { failureOf } from '../helpers/rejects.ts';
 import { inTables, keysOf, START_MS } from '../helpers/tables.ts';
@@ -228,3 +229,140 @@ handing(
 );
 
 handing.run();
+
+const abandoning = suite('abandon');
+
+const job = { ...key, connectionId: waiting.connectionId };
+
+const stateOf = async ({ client, name: TableName }: TableParts) =>
+  (await client.send(new GetItemCommand({ TableName, Key: { pk: { S: 'alice#r1' } } }))).Item?.['state']?.S;
+
+abandoning(
+  'ends what waits or runs, and says where its answer was to go',
+  inTables(async ({ requests: table }) => {
+    const requests = createRequests(table);
+    for (const wasTaken of [false, true]) {
+      const own = { ...job, requestId: `r${wasTaken}` };
+      await requests.store(own, waiting, soon);
+      const claimed = wasTaken ? await requests.claim(own, soon) : undefined;
+      const ending = { outcome: 'error', wasTaken };
+      assert.equal(await requests.abandon(own, 'i1', true), { slot: 's', ending });
+      assert.is(await requests.claim(own, soon), undefined);
+      assert.not(await requests.cancel(own));
+      assert.is((await claimed?.lease.isCancelled()) ?? true, true, 'who still runs stops');
+      await claimed?.lease.end('done');
+      assert.is(claimed?.lease.isLost() ?? true, true, 'and has nothing to tell');
+    }
+  }),
+);
+
+abandoning(
+  'leaves what has ended as it is, and says whose slot can go',
+  inTables(async ({ requests: table }) => {
+    const requests = createRequests(table);
+    await requests.store(key, waiting, soon);
+    const claimed = await requests.claim(key, soon);
+    await claimed?.lease.end('done');
+    assert.is(claimed?.lease.isLost(), false);
+    assert.equal(await requests.abandon(job, 'i1', true), { slot: 's' });
+    assert.equal(await requests.abandon(job, 'i1', false), { slot: 's' });
+    assert.is(await stateOf(table), 'done');
+  }),
+);
+
+abandoning(
+  'leaves what runs to its worker when the invocation never began; what waits is ended all the same',
+  inTables(async ({ requests: table }) => {
+    const requests = createRequests(table);
+    await requests.store(key, waiting, soon);
+    const claimed = await requests.claim(key, soon);
+    assert.is(await requests.abandon(job, 'i1', false), undefined);
+    assert.not(await claimed?.lease.isCancelled());
+    assert.is(await claimed?.lease.end('done'), 'done');
+    assert.is(claimed?.lease.isLost(), false);
+    const other = { ...job, requestId: 'r2' };
+    await requests.store(other, waiting, soon);
+    assert.is((await requests.abandon(other, 'i1', false))?.ending?.outcome, 'error');
+  }),
+);
+
+abandoning(
+  'what was cancelled ends as cancelled',
+  inTables(async ({ requests: table }) => {
+    const requests = createRequests(table);
+    await requests.store(key, waiting, soon);
+    await requests.claim(key, soon);
+    assert.ok(await requests.cancel(key));
+    assert.is((await requests.abandon(job, 'i1', true))?.ending?.outcome, 'cancelled');
+    assert.is(await stateOf(table), 'cancelled');
+  }),
+);
+
+abandoning(
+  'says the same again to the same invocation, also after a lost reply, and nothing to another',
+  inTables(async ({ requests: table, faults }) => {
+    const requests = createRequests(table);
+    for (const isTaken of [false, true]) {
+      const own = { ...job, requestId: `r${isTaken}` };
+      await requests.store(own, waiting, soon);
+      if (isTaken) await requests.claim(own, soon);
+      faults.next = losing('UpdateItem', 2);
+      const first = await requests.abandon(own, 'i1', true);
+      assert.is(first?.ending?.wasTaken, isTaken);
+      assert.equal(await requests.abandon(own, 'i1', true), first);
+      assert.is((await requests.abandon(own, 'i2', true))?.ending, undefined);
+    }
+  }),
+);
+
+abandoning(
+  'knows nothing of a request that is unknown, somebody else’s, of another connection, or came over HTTP',
+  inTables(async ({ requests: table, faults }) => {
+    const requests = createRequests(table);
+    assert.is(await requests.abandon(job, 'i1', true), undefined);
+    await requests.store(key, waiting, soon);
+    assert.is(await requests.abandon({ ...job, tenant: 'bob' }, 'i1', true), undefined);
+    assert.is(await stateOf(table), 'waiting');
+    assert.is(await requests.abandon({ ...job, connectionId: 'd=' }, 'i1', true), undefined);
+    assert.is(await stateOf(table), 'waiting');
+    const overHttp = { ...job, requestId: 'r2' };
+    const lease = await requests.open(overHttp, soon);
+    assert.is(await requests.abandon(overHttp, 'i1', true), undefined);
+    assert.not(await lease.isCancelled(), 'it runs on');
+    faults.next = () => ({ type: 'down' });
+    assert.is((await failureOf(requests.abandon(job, 'i1', true))).code, 'storage_unavailable');
+  }),
+);
+
+abandoning(
+  'a request that the table has forgotten is nobody else’s: its worker tells how it ended',
+  inTables(async ({ requests: table }) => {
+    const requests = createRequests(table);
+    await requests.store(key, waiting, soon);
+    const claimed = await requests.claim(key, soon);
+    await table.client.send(new DeleteItemCommand({ TableName: table.name, Key: { pk: { S: 'alice#r1' } } }));
+    assert.not(await claimed?.lease.isCancelled());
+    assert.is(await claimed?.lease.end('done'), 'done');
+    assert.is(claimed?.lease.isLost(), false);
+  }),
+);
+
+abandoning(
+  'against the end: one of them has it, and tells of it',
+  inTables(async ({ requests: table }) => {
+    const requests = createRequests(table);
+    for (let round = 0; round < 60; round++) {
+      const own = { ...job, requestId: `r${round}` };
+      await requests.store(own, waiting, soon);
+      const claimed = await requests.claim(own, soon);
+      const [abandoned] = await Promise.all([
+        requests.abandon(own, 'i1', true),
+        claimed?.lease.end('done'),
+        ...(round % 2 === 0 ? [requests.cancel(own)] : []),
+      ]);
+      assert.is(abandoned?.ending !== undefined, claimed?.lease.isLost());
+    }
+  }),
+);
+
+abandoning.run();

@@ -204,7 +204,7 @@ working('tables that are down before the answer are an error frame without seq',
 
 working('tables that are down while it is answered change nothing about it', async () => {
   const caller = { ...alice, door: 'websocket' } as const;
-  const lease = { isCancelled: down, end: down };
+  const lease = { isCancelled: down, end: down, isLost: () => false };
   const requests = {
     ...memoryRegistry(),
     claim: async () => ({ text, caller, connectionId: 'c1=', slot: 's1', isCancelled: false, lease }),

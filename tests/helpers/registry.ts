@@ -2,6 +2,7 @@
 import { GatewayError } from '../../src/chat/errors.ts';
 import type { Terminal } from '../../src/chat/events.ts';
 import type { Lease, RequestKey } from '../../src/chat/lease.ts';
+import type { FailedWorkParts } from '../../src/doors/failed-work.ts';
 import type { Waiting } from '../../src/doors/socket-parts.ts';
 import type { WorkerParts } from '../../src/doors/worker.ts';
 
@@ -15,6 +16,7 @@ type Row = {
 
 export function memoryRegistry(now: () => number = () => 0) {
   const rows = new Map<string, Row>();
+  const abandoned = new Map<string, Awaited<ReturnType<FailedWorkParts['requests']['abandon']>>>();
   const idOf = ({ tenant, requestId }: RequestKey) => `${tenant}#${requestId}`;
   const isOpen = ({ state }: Row) => state === 'waiting' || state === 'running';
   const isLive = (row: Row) => isOpen(row) && row.until > now();
@@ -27,17 +29,25 @@ export function memoryRegistry(now: () => number = () => 0) {
     return undefined;
   };
 
-  const createLease = (key: RequestKey, owner: symbol): Lease => ({
-    isCancelled: async () => rows.get(idOf(key))?.isCancelled === true,
-    end: async (outcome) => {
-      const row = rows.get(idOf(key));
-      const verdict = row?.isCancelled ? 'cancelled' : outcome;
-      if (row?.owner === owner) row.state = verdict;
-      return verdict;
-    },
-  });
+  const createLease = (key: RequestKey, owner: symbol): Lease & { isLost(): boolean } => {
+    let isLost = false;
+    return {
+      isCancelled: async () => {
+        const row = rows.get(idOf(key));
+        return row !== undefined && (row.isCancelled || row.owner !== owner);
+      },
+      end: async (outcome) => {
+        const row = rows.get(idOf(key));
+        const verdict = row?.isCancelled ? 'cancelled' : outcome;
+        isLost = row !== undefined && row.owner !== owner;
+        if (row && !isLost) row.state = verdict;
+        return verdict;
+      },
+      isLost: () => isLost,
+    };
+  };
 
-  const registry: WorkerParts['requests'] = {
+  const registry: WorkerParts['requests'] & FailedWorkParts['requests'] = {
     async open(key, until) {
       const owner = Symbol();
       if (register(key, { state: 'running', owner, until })) throw conflict();
@@ -61,6 +71,21 @@ export function memoryRegistry(now: () => number = () => 0) {
       Object.assign(row, { state: 'running', owner: Symbol(), until });
       const { messageId: _, ...claimed } = row.waiting;
       return { ...claimed, lease: createLease(key, row.owner), isCancelled: row.isCancelled };
+    },
+    async abandon(key, by, wasRun) {
+      const row = rows.get(idOf(key));
+      if (row?.waiting?.connectionId !== key.connectionId) return undefined;
+      const { slot } = row.waiting;
+      const before = abandoned.get(idOf(key) + by);
+      if (before) return before;
+      if (row.state === 'running' && !wasRun) return undefined;
+      if (!isOpen(row)) return { slot };
+      const wasTaken = row.state === 'running';
+      const outcome = row.isCancelled ? 'cancelled' : 'error';
+      Object.assign(row, { state: outcome, owner: Symbol() });
+      const ending = { slot, ending: { outcome, wasTaken } } as const;
+      abandoned.set(idOf(key) + by, ending);
+      return ending;
     },
   };
   return {

@@ -23,9 +23,10 @@ async function withLambda(
   work: LocalFunction,
   run: (bench: Bench) => Promise<void>,
   options: Partial<LambdaInvokeOptions> = {},
+  others: Readonly<Record<string, LocalFunction>> = {},
 ) {
   const secretOf = (id: string) => (id === KEYS.accessKeyId ? KEYS.secretAccessKey : undefined);
-  const invoke = createLambdaInvoke({ worker: work }, { secretOf, ...options });
+  const invoke = createLambdaInvoke({ worker: work, ...others }, { secretOf, ...options });
   const server = createServer(invoke.handle);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -219,3 +220,99 @@ lambda('each fault happens on request', async () => {
 });
 
 lambda.run();
+
+// ---
+
+type Report = {
+  readonly requestContext: Readonly<Record<string, unknown>>;
+  readonly requestPayload: unknown;
+  readonly responsePayload?: unknown;
+};
+
+/** A function whose failures are told to another one. */
+function withDestination(
+  work: LocalFunction,
+  run: (bench: Bench, reports: Report[]) => Promise<void>,
+  options: Partial<LambdaInvokeOptions> = {},
+) {
+  const reports: Report[] = [];
+  const undertaker: LocalFunction = async (report) => {
+    reports.push(report as Report);
+    throw new Error('of no interest');
+  };
+  const onFailure = { worker: 'undertaker' };
+  return withLambda(work, (bench) => run(bench, reports), { onFailure, ...options }, { undertaker });
+}
+
+const reporting = suite('an on-failure destination');
+
+reporting('hears of an event that failed, as Lambda tells it', () => {
+  const at = Date.now();
+  return withDestination(
+    async () => Promise.reject(new TypeError('No.')),
+    async ({ invoke, call }, reports) => {
+      assert.is((await call('Event', '{"id":"é"}')).status, 202);
+      await invoke.drain();
+      const [{ requestContext, ...report } = assert.unreachable() as never, ...others] = reports;
+      assert.equal(others, []);
+      const { requestId, ...context } = requestContext;
+      assert.match(String(requestId), /^[\da-f-]{36}$/);
+      assert.equal(context, {
+        functionArn: 'arn:aws:lambda:us-east-1:000000000000:function:worker:$LATEST',
+        condition: 'RetriesExhausted',
+        approximateInvokeCount: 1,
+      });
+      assert.equal(report, {
+        version: '1.0',
+        timestamp: new Date(at).toISOString(),
+        requestPayload: { id: 'é' },
+        responseContext: { statusCode: 200, executedVersion: '$LATEST', functionError: 'Unhandled' },
+        responsePayload: { errorType: 'TypeError', errorMessage: 'No.' },
+      });
+      assert.is(invoke.running, 0);
+    },
+    { now: () => at },
+  );
+});
+
+reporting('hears of one that took too long', () =>
+  withDestination(
+    () => new Promise(() => {}),
+    async ({ invoke, call }, reports) => {
+      await call('Event', '{}');
+      await invoke.drain();
+      assert.match(JSON.stringify(reports), '"errorType":"Sandbox.Timedout"');
+    },
+    { timeoutMs: 30 },
+  ),
+);
+
+reporting('hears of one that grew too old, which never ran', () => {
+  let runs = 0;
+  const work: LocalFunction = async () => void runs++;
+  const test = async ({ invoke, call }: Bench, reports: Report[]) => {
+    assert.is((await call('Event', '{"n":1}')).status, 202);
+    await invoke.drain();
+    assert.is(runs, 0);
+    const [{ requestContext, requestPayload, ...rest } = assert.unreachable() as never] = reports;
+    assert.equal(requestPayload, { n: 1 });
+    const { condition, approximateInvokeCount } = requestContext;
+    assert.equal([condition, approximateInvokeCount], ['EventAgeExceeded', 0]);
+    assert.equal(Object.keys(rest), ['version', 'timestamp']);
+  };
+  return withDestination(work, test, { fault: () => 'too-old' });
+});
+
+reporting('hears nothing of what went well, nor of what its caller was told', () => {
+  const work: LocalFunction = async (payload) => {
+    if ((payload as { n: number }).n === 2) throw new Error('No.');
+  };
+  return withDestination(work, async ({ invoke, call }, reports) => {
+    await call('Event', '{"n":1}');
+    assert.is((await call('RequestResponse', '{"n":2}')).headers.get('x-amz-function-error'), 'Unhandled');
+    await invoke.drain();
+    assert.equal(reports, []);
+  });
+});
+
+reporting.run();

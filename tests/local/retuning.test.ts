@@ -74,7 +74,7 @@ retuning('keeps its settings when one of five that changed is bad, and logs that
     const [refused] = linesOf(running, 'settings refused');
     assert.equal(refused.settings, ['default-temperature']);
     assert.equal(refused.problems, ['default-temperature must be a number from 0 to 1.']);
-    assert.is(refused['SettingsRefused'], 1, 'counted as a metric');
+    assert.is(linesOf(running, 'metrics').find((line) => 'SettingsRefused' in line)?.SettingsRefused, 1);
     assert.ok((await ask(running)).tokens !== 4);
     assert.not.match(running.output(), 'secret');
     await store.set({ 'default-temperature': '0.5' });
@@ -89,6 +89,7 @@ retuning('goes on with its settings when Parameter Store is gone', () =>
     await store.stop();
     await askUntil(running, () => linesOf(running, 'settings unreadable').length > 0);
     for (let n = 0; n < 5; n++) assert.is((await ask(running)).tokens, 4);
+    assert.ok(linesOf(running, 'metrics').some((line) => line['SettingsUnreadable'] === 1));
     await store.start();
     await store.set({ 'default-max-tokens': '5' });
     await askUntil(running, ({ tokens }) => tokens === 5);

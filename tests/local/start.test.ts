@@ -1,5 +1,6 @@
 /** `npm start` as a user runs it: a process of its own, its printed command pasted into a shell. */
 import { spawn } from 'node:child_process';
+import { AwsClient } from 'aws4fetch';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startBytesServer } from '../helpers/bytes-server.ts';
@@ -42,7 +43,7 @@ starting('logs one line for each request, and neither the question, the answer n
     .map((line) => JSON.parse(line));
   assert.equal(
     logs.map(({ message }) => message),
-    ['settings taken', 'request', 'request'],
+    ['settings taken', 'request', 'metrics', 'request'],
   );
   assert.is(logs[1].tenant, 'alice');
   assert.is(logs[1].outcome, 'done');
@@ -187,6 +188,17 @@ starting('the log of a WebSocket’s answer has neither the question, the answer
   );
   assert.ok(logs().every((line) => line.includes('"door":"websocket"')));
   assert.not.match(logs().join(''), 'canary');
+  await stop(running);
+});
+
+starting('work that fails is told to the function that the deployment tells of it', async () => {
+  const running = await start();
+  const [, awsUrl = ''] = /Tables +built in, at (\S+)/.exec(running.output()) ?? [];
+  const aws = new AwsClient({ ...ACCESS_KEY, service: 'lambda', region: 'us-east-1', retries: 0 });
+  const invocation = { method: 'POST', headers: { 'x-amz-invocation-type': 'Event' }, body: 'null' };
+  const url = `${awsUrl}/2015-03-31/functions/chat-worker/invocations`;
+  assert.is((await aws.fetch(url, invocation)).status, 202);
+  await until(() => running.output().includes('"method":"FAILED_WORK"'));
   await stop(running);
 });
 

@@ -4,6 +4,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { WebSocket as SocketWithHeaders } from 'ws';
+import { askOverSocket } from '../../scripts/socket.ts';
 import { type Frame, openSocket } from '../helpers/clients.ts';
 import { type Gateway, type GatewayOptions, people, startGateway, until } from '../helpers/gateway.ts';
 
@@ -237,3 +238,107 @@ failing(
 );
 
 failing.run();
+
+const dying = suite('a WebSocket client, when its worker dies');
+
+/** A promise that the test rejects. */
+function death() {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => undefined);
+  return { workerDeath: promise, kill: () => reject(new Error('Runtime exited')) };
+}
+
+const STALLING = 'simulator.stall-mid-stream';
+
+dying('hears that the answer is lost, which shows as a gap, and asks the next at once', async () => {
+  const { workerDeath, kill } = death();
+  await inGateway(
+    async (gateway) => {
+      const socket = await connect(gateway);
+      const ids = Array.from({ length: 8 }, (_, n) => `r${n}`);
+      for (const id of ids) say(socket, { action: 'chat', request_id: id, prompt: 'Hi', model: STALLING });
+      const frames: Frame[] = [];
+      while (new Set(frames.map((frame) => frame.request_id)).size < 8) frames.push(await socket.next());
+      kill();
+      const ends = () => frames.filter(({ type }) => terminals.includes(type));
+      while (ends().length < 8) frames.push(await socket.next());
+      assert.equal(
+        ends()
+          .map((frame) => frame.request_id)
+          .sort(),
+        ids,
+      );
+      for (const end of ends()) assert.equal([codeOf(end), end.seq], ['internal_error', 2 ** 31 - 1]);
+      const isFailed = ({ method }: { readonly method: string }) => method === 'FAILED_WORK';
+      await until(() => gateway.records.filter(isFailed).length === 8);
+      // The eight took all the room there is.
+      say(socket, { action: 'chat', request_id: 'next', prompt: 'ECHO Hi' });
+      assert.is((await socket.next()).request_id, 'next');
+      // Here, unlike there, nobody could stop the workers; they find out by themselves.
+      await until(() => gateway.records.filter(({ method }) => method === 'WORK').length >= 8);
+      say(socket, { action: 'ping' });
+      for (let frame = await socket.next(); frame.type !== 'pong'; frame = await socket.next()) {
+        assert.is(frame.request_id, 'next', 'no more of an answer that is lost');
+      }
+    },
+    { workerDeath },
+  )();
+});
+
+dying('is told that there was no room when its question is never delivered', async () => {
+  let isTooOld = true;
+  await inGateway(
+    async (gateway) => {
+      const socket = await connect(gateway);
+      say(socket, { action: 'chat', request_id: 'r1', prompt: 'ECHO Hi' });
+      const frame = await socket.next();
+      assert.equal([codeOf(frame), frame.seq, frame.request_id], ['overloaded', 2 ** 31 - 1, 'r1']);
+      assert.is(gateway.ledger.opened, 0);
+      isTooOld = false;
+      say(socket, { action: 'chat', request_id: 'r2', prompt: 'ECHO Hi' });
+      assert.is((await readToEnd(socket)).at(-1)?.type, 'done');
+    },
+    { invokeFault: () => (isTooOld ? 'too-old' : undefined) },
+  )();
+});
+
+dying('is a command that ends', async () => {
+  const { workerDeath, kill } = death();
+  await inGateway(
+    async (gateway) => {
+      const url = new URL(gateway.socketUrl);
+      const names: string[] = [];
+      const body = { prompt: 'Hi', model: STALLING };
+      const { signal } = new AbortController();
+      const pause = async () => undefined;
+      const answer = askOverSocket({ url, key: people.alice.key, body, signal, pause, fetch });
+      for await (const { name } of answer) {
+        names.push(name);
+        if (name === 'start') kill();
+      }
+      assert.is(names[0], 'start');
+      assert.not(names.includes('done'));
+    },
+    { workerDeath },
+  )();
+});
+
+dying('that is gone by then is forgotten, and so is all that it waited for', async () => {
+  const { workerDeath, kill } = death();
+  let isGone = false;
+  await inGateway(
+    async (gateway) => {
+      const socket = await connect(gateway);
+      say(socket, { action: 'chat', request_id: 'r1', prompt: 'Hi', model: STALLING });
+      await socket.next();
+      isGone = true;
+      kill();
+      const find = () => gateway.records.find(({ method }) => method === 'FAILED_WORK');
+      await until(() => find() !== undefined);
+      assert.equal([find()?.delivery, find()?.code], ['gone', 'internal_error']);
+    },
+    { workerDeath, postFault: () => (isGone ? { status: 410 } : undefined) },
+  )();
+});
+
+dying.run();
