@@ -42,7 +42,7 @@ const LAYERS: readonly Layer[] = [
   },
   { within: 'src/local', files: ['src'], packages: ['*'] },
   { within: 'cdk', files: ['cdk', 'src/names.ts', 'src/chat/settings.ts'], packages: ['*'] },
-  { within: 'scripts', files: ['scripts', 'src'], packages: ['*'] },
+  { within: 'scripts', files: ['scripts', 'src', 'cdk'], packages: ['*'] },
   { within: 'tests', files: ['tests', 'src', 'scripts', 'cdk'], packages: ['*'] },
 ];
 
