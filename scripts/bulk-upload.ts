@@ -11,19 +11,22 @@ import {
   findPlace,
   hasQuestionKey,
   MAX_CONCURRENCY,
+  type Place,
   UploadFailure,
+  type Where,
 } from './bulk-upload/table.ts';
 import { type Job, type Result, upload } from './bulk-upload/upload.ts';
+import { readStack, regionOf, StackError } from './stack.ts';
 
 const help = `npm run bulk-upload -- <file> [options]
 
 Writes the items of a file into a DynamoDB table: question/answer pairs into the answers of the gateway, or any items into any table.
 
-  -t, --table NAME      the table; without it the answers of the gateway that STACK_NAME and STAGE name (LlmGatewayStack-answers)
+  -t, --table NAME      the table; without it the answers of the gateway that STACK_NAME and STAGE name
   --local               the table of the gateway on this machine, as npm start makes it, instead of one in AWS
   --endpoint-url URL    the table in another DynamoDB
-  --questions           pk is a question as people write it, and the item its answer; the default for a table whose name ends in -answers
-                        and whose only key is pk, a string
+  --questions           pk is a question as people write it, and the item its answer; the default for a table that is named
+                        like the gateway's answers and whose only key is pk, a string
   --no-questions        the items go into the table as they are
   --replace             an item takes the place of what the table has under its key (the default)
   --keep-existing       what the table has under the key stays, and is counted
@@ -49,7 +52,7 @@ Files that it leaves beside yours:
   <file>.checkpoint.json     only while it runs or after it was interrupted: run the same command again to go on from there
 
 AWS: credentials and profile as for every AWS tool; they must allow dynamodb:DescribeTable and dynamodb:BatchWriteItem, with --keep-existing
-dynamodb:PutItem in its place. The region is that of REGION_ID, AWS_REGION or AWS_DEFAULT_REGION, else us-east-1. AWS_PORT (4566)
+dynamodb:PutItem in its place, and without -t cloudformation:DescribeStacks. The region is that of REGION_ID, AWS_REGION or AWS_DEFAULT_REGION, else us-east-1. AWS_PORT (4566)
 says where the gateway on this machine has its tables, AWS_ENDPOINT_URL_DYNAMODB names another DynamoDB.
 
 Examples:
@@ -157,13 +160,14 @@ async function toJob(
     localPort: values.local ? env['AWS_PORT'] || '4566' : undefined,
     url: values['endpoint-url'],
   };
-  const place = findPlace(values.table ?? tableName(stackName(env), 'answers'), where, env);
+  const place =
+    values.table === undefined ? await findAnswers(where, env) : findPlace(values.table, where, env);
   const table = await describeTable(place, signal);
   if (values.questions && !hasQuestionKey(table))
     throw new UploadFailure(
       `--questions needs a table whose only key is pk, a string; ${place.table} has another.`,
     );
-  const isAnswers = place.table.endsWith('-answers') && hasQuestionKey(table);
+  const isAnswers = ANSWERS_TABLE.test(place.table) && hasQuestionKey(table);
   return {
     path,
     place,
@@ -178,6 +182,18 @@ async function toJob(
     progress: values.quiet ? undefined : { terminal: io.terminal, everyMs: progressMs, line: io.err },
     tell: (sentence: string) => io.err(`${sentence}\n`),
   };
+}
+
+/** The gateway's own, as `npm start` and as CloudFormation name them. */
+const ANSWERS_TABLE = /-answers(-[A-Za-z0-9]+)?$/;
+
+/** What was deployed says itself what its table is called; elsewhere it is as `npm start` makes it. */
+async function findAnswers(where: Where, env: NodeJS.ProcessEnv): Promise<Place> {
+  const isElsewhere =
+    where.localPort || where.url || env['AWS_ENDPOINT_URL_DYNAMODB'] || env['AWS_ENDPOINT_URL'];
+  if (isElsewhere) return findPlace(tableName(stackName(env), 'answers'), where, env);
+  const table = (await readStack(env)).get('AnswersTable') ?? '';
+  return findPlace(table, where, { ...env, REGION_ID: regionOf(env) });
 }
 
 function tellResult(result: Result, { dryRun, signal }: Job, io: Io): number {
@@ -198,7 +214,8 @@ const isUsageError = (error: unknown): error is Error =>
   (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
 
 function describe(error: unknown): string {
-  if (isUsageError(error) || error instanceof UploadFailure) return error.message;
+  const isOurs = error instanceof UploadFailure || error instanceof StackError;
+  if (isUsageError(error) || isOurs) return error.message;
   return `The upload failed (${error instanceof Error ? error.name : 'no error'}).`;
 }
 

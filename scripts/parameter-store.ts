@@ -7,11 +7,19 @@ import {
   paginateGetParametersByPath,
   SSMClient,
 } from '@aws-sdk/client-ssm';
+import { ConfigError, parseConfig } from '../cdk/config.ts';
 import type { Deployed } from '../src/chat/settings.ts';
 import { modelsOnThisMachine } from '../src/local/options.ts';
 import { deployedModels, settingsPath, stackName } from '../src/names.ts';
+import { regionOf } from './stack.ts';
 
-export type Place = { readonly client: SSMClient; readonly path: string; readonly deployed: Deployed };
+export type Place = {
+  readonly client: SSMClient;
+  readonly path: string;
+  readonly deployed: Deployed;
+  /** Setting name → what a deployment would begin with; nothing on this machine, where nobody deploys. */
+  readonly firstValues: ReadonlyMap<string, string>;
+};
 
 /** A mistake of whoever typed the command. */
 export class UsageError extends Error {}
@@ -22,13 +30,26 @@ export function findPlace({ aws = false, 'endpoint-url': url }: Where, env: Node
   if (aws && url !== undefined) throw new UsageError('Give --aws or --endpoint-url, not both.');
   const endpoint = url ?? (env['AWS_ENDPOINT_URL_SSM'] || env['AWS_ENDPOINT_URL']);
   const isHere = !aws && !endpoint;
-  const region = env['REGION_ID'] || env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || 'us-east-1';
   const { defaultModel, allowedModels = isHere ? modelsOnThisMachine : undefined } = deployedModels(env);
   return {
-    client: new SSMClient({ region, ...(isHere ? onThisMachine(env) : endpoint && { endpoint }) }),
+    client: new SSMClient({
+      region: regionOf(env),
+      ...(isHere ? onThisMachine(env) : endpoint && { endpoint }),
+    }),
     path: settingsPath(stackName(env)),
     deployed: { defaultModel, allowedModels },
+    firstValues: isHere ? new Map() : findFirstValues(env),
   };
+}
+
+/** Variables that no deployment would take say nothing of one. */
+function findFirstValues(env: NodeJS.ProcessEnv): ReadonlyMap<string, string> {
+  try {
+    return parseConfig(env).settings;
+  } catch (error) {
+    if (error instanceof ConfigError) return new Map();
+    throw error;
+  }
 }
 
 const onThisMachine = (env: NodeJS.ProcessEnv) => ({

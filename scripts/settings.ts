@@ -21,7 +21,7 @@ const help = `npm run settings -- <command> [options]
   --endpoint-url URL        another Parameter Store
   --help                    this text
 
-Variables: STACK_NAME and STAGE say which gateway, REGION_ID or AWS_REGION where it is, AWS_PORT (4566) where the one on this machine is,
+Variables: STACK_NAME and STAGE say which gateway, REGION_ID (us-east-1) where it is, AWS_PORT (4566) where the one on this machine is,
 DEFAULT_MODEL and ALLOWED_MODELS what it was deployed with.
 `;
 
@@ -72,7 +72,13 @@ async function list(place: Place, io: Io): Promise<number> {
   for (const setting of settingsTable) {
     const value = texts.get(setting.name);
     const shown = value ?? defaultOf(setting, place.deployed);
-    io.out(`${setting.name} = ${shown || 'none'}${value === undefined ? '  (default)' : ''}\n`);
+    const first = place.firstValues.get(setting.name);
+    const notes = [
+      ...(value === undefined ? ['default'] : []),
+      ...(first !== undefined && first !== shown ? [`the deployment says ${first}`] : []),
+    ];
+    const note = notes.length > 0 ? `  (${notes.join('; ')})` : '';
+    io.out(`${setting.name} = ${shown || 'none'}${note}\n`);
     io.out(`    ${setting.meaning} Takes ${setting.kind.allowed}.\n`);
   }
   const unknown = [...texts.keys()].filter((name) => !findSetting(name));

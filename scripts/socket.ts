@@ -28,7 +28,7 @@ const PART_GAP_MS = 125;
 const AGAIN_MS = 1_500;
 const MAX_REPEATS = 20;
 
-/** How long a cancelled answer has to say how it ended. */
+/** How long a cancelled answer has to say how it ended, unless the call says it. */
 const CANCEL_MS = 2_000;
 
 export type SocketCall = {
@@ -40,6 +40,12 @@ export type SocketCall = {
   readonly signal: AbortSignal;
   readonly pause: (ms: number) => Promise<unknown>;
   readonly fetch: typeof fetch;
+  /** In place of the key, for a gateway that wants a signed URL, or a key in a header beside one. */
+  readonly handshake?: WebSocketInit;
+  /** How long a cancelled answer has to say how it ended. */
+  readonly cancelMs?: number;
+  /** Called when the connection is open, before the question is sent. */
+  readonly onOpen?: () => void;
 };
 
 /**
@@ -49,18 +55,20 @@ export type SocketCall = {
  * @throws `Ending` for a connection or a question that is refused
  */
 export async function* askOverSocket(call: SocketCall): AsyncGenerator<AnswerEvent> {
-  const { url, key, body, signal, pause } = call;
+  const { url, key, body, signal, pause, cancelMs = CANCEL_MS } = call;
+  const { handshake = { protocols: [SUBPROTOCOL, `${SUBPROTOCOL}.key.${key}`] } } = call;
   const requestId = randomUUID();
-  const socket = new WebSocket(url, [SUBPROTOCOL, `${SUBPROTOCOL}.key.${key}`]);
+  const socket = new WebSocket(url, handshake);
   const leaving = new AbortController();
   const frames = on(socket, 'message', { close: ['close'], signal: leaving.signal });
   try {
     await open(socket, call);
+    call.onOpen?.();
     const question = createSender(socket, toMessages(requestId, body), pause);
     const cancel = async () => {
       if (question.state.isSent) {
         socket.send(JSON.stringify({ action: 'cancel', request_id: requestId }));
-        await pause(CANCEL_MS);
+        await pause(cancelMs);
       }
       leaving.abort();
     };

@@ -15,6 +15,7 @@ import { createWorkerStarter } from '../../src/aws/worker.ts';
 import type { Caller } from '../../src/chat/request.ts';
 import type { Settings } from '../../src/chat/settings.ts';
 import { createApp } from '../../src/doors/app.ts';
+import { createFailedWork, type InvocationRecord } from '../../src/doors/failed-work.ts';
 import { createLambdaDoor } from '../../src/doors/lambda.ts';
 import type { RequestRecord } from '../../src/doors/record.ts';
 import { connectionLimits } from '../../src/doors/socket-actions.ts';
@@ -81,10 +82,12 @@ export type GatewayOptions = {
   readonly dynamoFault?: DynamoDbOptions['fault'];
   readonly postFault?: ConnectionsApiOptions['fault'];
   readonly invokeFault?: LambdaInvokeOptions['fault'];
+  /** Workers that run when it rejects are dead, as far as Lambda knows. */
+  readonly workerDeath?: Promise<never>;
 };
 
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
-  const { door = 'rest', functionTimeoutMs, dynamoFault, postFault, invokeFault } = options;
+  const { door = 'rest', functionTimeoutMs, dynamoFault, postFault, invokeFault, workerDeath } = options;
   const simulator = await startBedrockSimulator({ tokensPerSecond: options.tokensPerSecond ?? 2000 });
   const database = await startDynamoDb({ ...(dynamoFault && { fault: dynamoFault }) });
   const dynamo = dynamoClient(database.url, 3);
@@ -100,8 +103,12 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   });
   const secretOf = (id: string) => (id === own.accessKeyId ? own.secretAccessKey : undefined);
   const lambda = createLambdaInvoke(
-    { worker: (job, context) => createWorker(() => parts)(job as Job, context) },
-    { secretOf, ...(invokeFault && { fault: invokeFault }) },
+    {
+      worker: (job, context) =>
+        Promise.race([createWorker(() => parts)(job as Job, context), ...(workerDeath ? [workerDeath] : [])]),
+      failedWork: (record) => createFailedWork(() => parts)(record as InvocationRecord),
+    },
+    { secretOf, onFailure: { worker: 'failedWork' }, ...(invokeFault && { fault: invokeFault }) },
   );
   const faults = { ...(postFault && { fault: postFault }) };
   const refuse = () => {
@@ -127,8 +134,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   server.on('upgrade', webSocketApi.upgrade);
   const url = await listen(server);
   const socketUrl = `${url.replace('http', 'ws')}/ws`;
-  const clientOf = (who: Who) =>
-    door === 'websocket' ? webSocketClient(socketUrl, url, who, records) : httpClient(url, who, door);
+  const places = { door, url, socketUrl, records };
 
   function buildParts(awsUrl: string) {
     const settings = { ...defaultSettings, allowedModels: ['*'], modelCeiling: ['*'], ...options.settings };
@@ -174,8 +180,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     records,
     notices,
     tables: { client: dynamo, ...tables },
-    ...clientOf(people.alice),
-    as: (who) => clientOf(people[who]),
+    ...clientOf(people.alice, places),
+    as: (who) => clientOf(people[who], places),
     async close() {
       await webSocketApi.closeAll();
       await lambda.drain();
@@ -188,17 +194,24 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   };
 }
 
-const findTenant = (key: string) => Object.values(people).find((who) => who.key === key)?.tenant;
+/** Whoever comes in by this door. */
+export const clientOf = (
+  who: Who,
+  { door, url, socketUrl, records }: Pick<Gateway, 'door' | 'url' | 'socketUrl' | 'records'>,
+): TestClient =>
+  door === 'websocket' ? webSocketClient(socketUrl, url, who, records) : httpClient(url, who, door);
 
-const findSecret = (id: string) =>
+export const findTenant = (key: string) => Object.values(people).find((who) => who.key === key)?.tenant;
+
+export const findSecret = (id: string) =>
   Object.values(people).find(({ accessKeyId }) => accessKeyId === id)?.secretAccessKey;
 
-async function listen(server: Server): Promise<string> {
+export async function listen(server: Server): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-async function stop(server: Server) {
+export async function stop(server: Server) {
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
 }

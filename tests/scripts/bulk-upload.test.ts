@@ -337,10 +337,14 @@ failing('what AWS refuses is told by its name, and without what AWS says', async
 });
 
 failing('without credentials for AWS it says which to set', async () => {
-  const { code, err, out } = await runScript('scripts/bulk-upload.ts', ['samples/network-outages.json'], {
-    HOME: '/nonexistent',
-    AWS_EC2_METADATA_DISABLED: 'true',
-  });
+  const { code, err, out } = await runScript(
+    'scripts/bulk-upload.ts',
+    ['samples/network-outages.json', '-t', STOCK],
+    {
+      HOME: '/nonexistent',
+      AWS_EC2_METADATA_DISABLED: 'true',
+    },
+  );
   assert.equal([code, out], [1, '']);
   assert.match(err, /^There are no AWS credentials; set AWS_PROFILE, .*\n$/);
 });

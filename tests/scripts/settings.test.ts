@@ -117,6 +117,18 @@ setting('what is there already counts: settings must fit together', () =>
   }),
 );
 
+setting('list of a deployed gateway shows where it differs from what its deployment says', () =>
+  withStore(async ({ run, url }) => {
+    const variables = { DEFAULT_MAX_TOKENS: '512', HISTORY_TTL_DAYS: '7' };
+    await run('set', 'default-max-tokens', '16');
+    const { out } = await spawnSettings(['list', '--endpoint-url', url], variables);
+    assert.match(out, '\ndefault-max-tokens = 16  (the deployment says 512)\n');
+    assert.match(out, '\nhistory-ttl-seconds = 2592000  (default; the deployment says 604800)\n');
+    assert.match(out, '\nmax-tokens-limit = 32768  (default)\n');
+    assert.not.match((await run('list')).out, 'the deployment says');
+  }),
+);
+
 setting('list shows every setting, what is set, and names what is none', () =>
   withStore(async ({ run, client }) => {
     await run('set', 'default-max-tokens', '16');

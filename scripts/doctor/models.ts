@@ -1,0 +1,49 @@
+/**
+ * Whether the models answer, by asking each of them something. In an account that has never used a model of another company, the first
+ * question is also what makes Bedrock sign the agreement with AWS Marketplace, when whoever asks may.
+ * @see https://docs.aws.amazon.com/bedrock/latest/userguide/model-access.html
+ */
+import { BedrockRuntimeClient, ConverseCommand } from '@aws-sdk/client-bedrock-runtime';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import type { Config } from '../../cdk/config.ts';
+import { ask, type Finding, ok, type Place } from './finding.ts';
+import { explainModelFailure } from './model-failures.ts';
+
+/** A new account may send few requests a minute. */
+const AT_ONCE = 4;
+
+/** The fewest that all models take; some refuse 1. */
+const MAX_TOKENS = 16;
+
+/** One finding for each model that is named; a pattern stands for models that nobody here knows. */
+export async function checkModels(config: Config, place: Place): Promise<Finding[]> {
+  const client = new BedrockRuntimeClient({
+    region: place.region,
+    // As in wire.ts: HTTP/1.1, over which an unknown host is an error with a code.
+    requestHandler: new NodeHttpHandler(),
+  });
+  const named = [...new Set([config.defaultModel, ...config.allowedModels])];
+  const models = named.filter((model) => !model.includes('*'));
+  const findings = new Map<string, Finding>();
+  const queue = models.values();
+  const work = async () => {
+    for (const model of queue) findings.set(model, await checkModel(client, model, place));
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  client.destroy();
+  return models.flatMap((model) => findings.get(model) ?? []);
+}
+
+async function checkModel(client: BedrockRuntimeClient, model: string, place: Place): Promise<Finding> {
+  const question = new ConverseCommand({
+    modelId: model,
+    messages: [{ role: 'user', content: [{ text: 'Hi' }] }],
+    inferenceConfig: { maxTokens: MAX_TOKENS }, // and nothing else: several models refuse a temperature
+  });
+  try {
+    await ask(place, (abortSignal) => client.send(question, { abortSignal }));
+    return ok('model', `${model} answers.`);
+  } catch (error) {
+    return explainModelFailure(error, model, place.region);
+  }
+}
