@@ -1,0 +1,80 @@
+/**
+ * What the functions may do, held against what they do: whoever signed a call to AWS must have the right to it. Models are not compared,
+ * since the tests allow all of them.
+ */
+import type { IncomingMessage, RequestListener } from 'node:http';
+import { type Table, tableName, tables } from '../../src/names.ts';
+import type { DeployedFunctions, Right, Role } from './functions.ts';
+import { STACK } from './stage.ts';
+
+type Deed = { readonly action: string; readonly resource?: string | undefined };
+
+/** Wraps services so that `refuse` gets a sentence for every call that its caller has no right to. */
+export function watchRights(
+  functions: DeployedFunctions,
+  keyPrefix: string,
+  refuse: (sentence: string) => void,
+) {
+  return (service: RequestListener): RequestListener =>
+    (request, response) => {
+      const [, key = ''] = /Credential=([^/]+)\//.exec(request.headers.authorization ?? '') ?? [];
+      const role = key.slice(keyPrefix.length) as Role;
+      const judge = (deeds: readonly Deed[]) => {
+        for (const { action, resource } of deeds) {
+          if (functions[role].rights.some((right) => allows(right, { action, resource }))) continue;
+          refuse(`The role of ${role} does not allow ${action} on ${resource ?? 'anything'}.`);
+        }
+      };
+      // Others are the tests themselves.
+      if (key.startsWith(keyPrefix) && role in functions) {
+        // A service that reads later must find its body unread.
+        if (isTableCall(request)) readBody(request, (body) => judge(toTableDeeds(request, JSON.parse(body))));
+        else judge([toDeed(request)]);
+      }
+      service(request, response);
+    };
+}
+
+const allows = ({ actions, resources }: Right, { action, resource }: Deed) =>
+  actions.includes(action) && (resource === undefined || resources.includes(resource));
+
+const targetOf = ({ headers }: IncomingMessage) => String(headers['x-amz-target'] ?? '').split('.');
+
+const isTableCall = (request: IncomingMessage) => targetOf(request)[0]?.startsWith('DynamoDB') ?? false;
+
+function readBody(request: IncomingMessage, done: (body: string) => void) {
+  let body = '';
+  request.on('data', (chunk) => (body += chunk));
+  request.once('end', () => done(body));
+}
+
+function toDeed(request: IncomingMessage): Deed {
+  const [service, operation] = targetOf(request);
+  const { url = '' } = request;
+  if (service === 'AmazonSSM') return { action: `ssm:${operation}` };
+  if (url.includes('/@connections/')) return { action: 'execute-api:ManageConnections' };
+  if (url.includes('/invocations')) return { action: 'lambda:InvokeFunction' };
+  return { action: `bedrock:InvokeModel${url.endsWith('/converse-stream') ? 'WithResponseStream' : ''}` };
+}
+
+type TableCall = {
+  readonly TableName?: string;
+  readonly IndexName?: string;
+  readonly RequestItems?: Readonly<Record<string, unknown>>;
+};
+
+function toTableDeeds(
+  request: IncomingMessage,
+  { TableName, IndexName, RequestItems = {} }: TableCall,
+): Deed[] {
+  const [, operation] = targetOf(request);
+  const names = TableName === undefined ? Object.keys(RequestItems) : [TableName];
+  return names.map((name) => {
+    const table = Object.keys(tables).find((each) => tableName(STACK, each as Table) === name);
+    const arn = `<${table}.Arn>`;
+    return {
+      action: `dynamodb:${operation}`,
+      resource: IndexName === undefined ? arn : `${arn}/index/${IndexName}`,
+    };
+  });
+}

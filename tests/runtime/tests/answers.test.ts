@@ -1,0 +1,168 @@
+/** What the HTTP function writes, byte by byte as Lambda gets it, and what becomes of it. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { people, until } from '../../helpers/gateway.ts';
+import { functionUrlEvent, restEvent } from '../../helpers/lambda-events.ts';
+import { STREAMED_RESPONSE } from '../doors.ts';
+import { type RuntimeGateway, type RuntimeOptions, startRuntime } from '../gateway.ts';
+import { parseReply, readWrites } from '../replies.ts';
+import { FunctionError } from '../runtime-api.ts';
+import { ORIGIN } from '../stage.ts';
+
+const inGateway =
+  (test: (gateway: RuntimeGateway) => Promise<void>, options: RuntimeOptions = {}) =>
+  async () => {
+    const gateway = await startRuntime(options);
+    try {
+      await test(gateway);
+    } finally {
+      await gateway.close();
+    }
+  };
+
+const chat = (body: object) => restEvent({ body: JSON.stringify(body) });
+const streamed = { stream: true, cache: 'off' };
+
+/** The names of the events in these writes of a body. */
+const namesOf = (writes: readonly string[]) =>
+  [...writes.join('').matchAll(/^event: (\w+)$/gm)].map(([, name]) => name);
+
+const answers = suite('answers of the HTTP function');
+
+answers(
+  'metadata and delimiter come before every body, an empty one too',
+  inGateway(async ({ functions: { http } }) => {
+    const asked = await parseReply(await http.invoke(chat({ prompt: 'ECHO Hi' })));
+    const chatPath = `/v1/chats/${asked.headers['x-chat-id']}`;
+    const preflight = { Origin: [ORIGIN], 'Access-Control-Request-Method': ['POST'] };
+    const replies = [
+      restEvent({ httpMethod: 'DELETE', path: chatPath, body: null }),
+      restEvent({ httpMethod: 'OPTIONS', body: null, multiValueHeaders: preflight }, {}),
+      restEvent({ httpMethod: 'PUT' }),
+      restEvent({ httpMethod: 'GET', path: '/v1/nothing', body: null }),
+      functionUrlEvent({ rawPath: '/v1/nothing' }, undefined, 'HEAD'),
+      restEvent({ httpMethod: 'TRACE' }),
+    ].map(async (event) => await parseReply(await http.invoke(event)));
+    const [deleted, open, wrong, missing, head, trace] = await Promise.all(replies);
+    assert.equal([deleted?.status, deleted?.writes], [204, []]);
+    assert.equal([open?.status, open?.writes], [204, []]);
+    assert.is(open?.headers['access-control-allow-origin'], ORIGIN);
+    assert.equal([wrong?.status, wrong?.headers['allow']], [405, 'POST']);
+    assert.match(wrong?.writes.join() ?? '', '"method_not_allowed"');
+    assert.equal([missing?.status, missing?.headers['content-type']], [404, 'application/json']);
+    assert.equal([head?.status, trace?.status], [404, 405]);
+    for (const reply of [asked, deleted, open, wrong, missing, head]) {
+      assert.match(reply?.headers['x-request-id'] ?? '', /^[\w-]+$/);
+    }
+  }),
+);
+
+answers(
+  'an answer leaves while the model is still speaking, event by event and in order',
+  inGateway(async ({ functions: { http }, ledger }) => {
+    const ask = { prompt: 'Hi', model: 'simulator.stall-mid-stream', request_id: 'r1', ...streamed };
+    const { body, contentType, isStreamed } = await http.invoke(chat(ask));
+    assert.equal([contentType, isStreamed], [STREAMED_RESPONSE, true]);
+    const writes: string[] = [];
+    let cancelling: Promise<unknown> | undefined;
+    for await (const chunk of body) {
+      writes.push(String(chunk));
+      if (cancelling || namesOf(writes.slice(2)).length < 4) continue;
+      // Its start and three deltas are here, and the model has not come to its end.
+      assert.equal([ledger.open, ledger.completed], [1, 0]);
+      const cancel = restEvent({ httpMethod: 'DELETE', path: '/v1/requests/r1', body: null });
+      cancelling = http.invoke(cancel).then(readWrites);
+    }
+    await cancelling;
+    const [, , ...written] = writes;
+    assert.equal(namesOf(written), ['start', 'delta', 'delta', 'delta', 'cancelled']);
+    for (const write of written) assert.match(write, /^event: .*\n\n$/s);
+  }),
+);
+
+answers(
+  'a long answer comes in many writes, and is whole',
+  inGateway(
+    async ({ functions: { http } }) => {
+      const parameters = { max_tokens: 32_000 };
+      const text = 'Ein Käfig aus Draht hält Felder fern. '.repeat(400);
+      const { writes } = await parseReply(
+        await http.invoke(chat({ prompt: `ECHO ${text}`, ...streamed, parameters })),
+      );
+      const deltas = writes.join('').matchAll(/^data: (\{"text":.*)$/gm);
+      const said = [...deltas].map(([, data = '']) => JSON.parse(data).text).join('');
+      assert.ok(said === text, `${said.length} of ${text.length} characters`);
+      assert.is(namesOf(writes).at(-1), 'done');
+      assert.ok(writes.length > 1, `${writes.length} writes`);
+    },
+    { tokensPerSecond: Number.POSITIVE_INFINITY },
+  ),
+);
+
+answers(
+  'an early failure is a status, a late one an event, and to Lambda neither is one',
+  inGateway(async ({ functions: { http } }) => {
+    const ask = (model: string) => http.invoke(chat({ prompt: 'Hi', model, ...streamed })).then(parseReply);
+    const early = await ask('simulator.throttled');
+    assert.is(early.status, 429);
+    assert.match(early.writes.join(), '"upstream_throttled"');
+    const late = await ask('simulator.reset-mid-stream');
+    assert.is(late.status, 200);
+    assert.equal(namesOf(late.writes), ['start', 'delta', 'delta', 'delta', 'error']);
+    assert.match(late.writes.join(''), '"upstream_truncated"');
+    assert.ok(http.environments.every(({ isAlive }) => isAlive));
+  }),
+);
+
+answers(
+  'a reader who leaves is not told of: the answer goes on to its end, and is kept',
+  inGateway(
+    async (gateway) => {
+      const leave = await gateway.begin({ prompt: `ECHO ${'one two three four five '.repeat(20)}` });
+      assert.is(gateway.ledger.open, 1);
+      leave();
+      await until(() => gateway.records.length > 0);
+      const { outcome, saved } = gateway.records[0] ?? {};
+      assert.equal([outcome, saved, gateway.ledger.completed], ['done', true, 1]);
+    },
+    // Of 100 tokens.
+    { tokensPerSecond: 30 },
+  ),
+);
+
+answers(
+  'an answer that has no time left ends with a sentence, and its process lives',
+  inGateway(
+    async (gateway) => {
+      const { error } = await gateway.ask({ prompt: 'Hi', model: 'simulator.stall-before-first-event' });
+      assert.is(error?.code, 'deadline_exceeded');
+      assert.is((await gateway.chat({ prompt: 'ECHO Hi', cache: 'off' })).status, 504);
+      assert.ok(gateway.functions.http.environments.every(({ isAlive }) => isAlive));
+    },
+    // The gateway keeps 5 s of it for its end.
+    { functionTimeoutMs: 5_000 },
+  ),
+);
+
+answers(
+  'an event that nobody knows harms nobody: the next is answered by the same process',
+  inGateway(async ({ functions: { http, websocket, worker }, lines }) => {
+    for (const unknown of [{}, { hello: 1 }, [], null, { Records: [{ body: people.alice.key }] }]) {
+      await http.settle();
+      const failures = [
+        http.invoke(unknown).then(readWrites),
+        websocket.call(unknown),
+        worker.call(unknown),
+      ].map((run) => run.catch((error: unknown) => error));
+      for (const failure of await Promise.all(failures)) assert.instance(failure, FunctionError);
+    }
+    assert.is((await parseReply(await http.invoke(chat({ prompt: 'ECHO Hi' })))).status, 200);
+    for (const { environments } of [http, websocket, worker]) {
+      assert.ok(environments.every(({ isAlive }) => isAlive));
+    }
+    assert.ok(websocket.environments.length === 1 && worker.environments.length === 1);
+    assert.not.match(lines.join('\n'), people.alice.key);
+  }),
+);
+
+answers.run();
