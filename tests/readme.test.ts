@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { variables } from '../cdk/variables.ts';
 import { errorKinds } from '../src/chat/errors.ts';
 import { settingsTable } from '../src/chat/settings.ts';
 
@@ -29,6 +30,17 @@ documenting('lists every setting with its default, what it takes and what it mea
       `\`${name}\``,
       text ? `\`${text.replaceAll(',', ', ')}\`` : 'none',
       kind.allowed,
+      meaning,
+    ]),
+  );
+});
+
+documenting('lists every variable of the deployment with its default and what it means', () => {
+  assert.equal(
+    rowsOf('| variable | default | meaning |'),
+    variables.map(({ name, defaultText, meaning }) => [
+      `\`${name}\``,
+      defaultText ? `\`${defaultText.replaceAll(',', ', ')}\`` : 'none',
       meaning,
     ]),
   );
