@@ -55,7 +55,7 @@ export function alarmRules(own: OwnMetric, { answering, failedWork }: Watched): 
       name: 'Many faults',
       meaning: 'More than 5 % of the requests failed by a fault of the gateway or of Bedrock.',
       metric: new MathExpression({
-        expression: 'IF(requests >= 20, 100 * faults / requests, 0)',
+        expression: 'IF(requests >= 20, 100 * FILL(faults, 0) / requests, 0)',
         usingMetrics: { requests: sum('Requests'), faults: sum('Faults') },
         period: PERIOD,
       }),
@@ -149,8 +149,10 @@ export const watched = ({ byName }: Functions): Watched => ({
 
 function total(functions: readonly IFunction[], metricOf: (fn: IFunction) => Metric): IMetric {
   const usingMetrics = Object.fromEntries(functions.map((fn, n) => [`f${n}`, metricOf(fn)]));
+  // A function that nobody called has no data, and a sum with it would have none.
+  const terms = Object.keys(usingMetrics).map((name) => `FILL(${name}, 0)`);
   return new MathExpression({
-    expression: Object.keys(usingMetrics).join(' + '),
+    expression: terms.join(' + '),
     usingMetrics,
     period: PERIOD,
   });

@@ -36,6 +36,9 @@ const ROUTE = Duration.seconds(29);
 /** What waits longer for its worker is not answered any more; who asked has been told by then. */
 const MAX_EVENT_AGE = Duration.seconds(60);
 
+/** A client may refuse to read for half a minute. */
+const LAST_WORD = Duration.seconds(60);
+
 const ALIAS = 'live';
 
 /** An answer is mostly waiting; this is a good half of a processor, and room for a body of 5 MiB in all its forms. */
@@ -124,7 +127,7 @@ export class Functions extends Construct {
     const failed = this.#create('FailedWork', {
       ...shared,
       exported: 'failedWork',
-      timeout: ROUTE,
+      timeout: LAST_WORD,
       memorySize: SMALL_MEMORY_MB,
       statements: [...running, callback.statement],
     });

@@ -87,7 +87,7 @@ function ownWidgets(own: OwnMetric, settingsPath: string): IWidget[] {
       [
         new MathExpression({
           label: 'hits, %',
-          expression: '100 * hits / (hits + misses)',
+          expression: '100 * FILL(hits, 0) / (FILL(hits, 0) + FILL(misses, 0))',
           usingMetrics: { hits: sum('CacheHits'), misses: sum('CacheMisses') },
         }),
       ],

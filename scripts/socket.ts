@@ -173,8 +173,9 @@ async function* readFrames(
       if (!question.forgives(code, frame['n'])) throw new Ending(1, describeError(error));
     }
     if (typeof seq !== 'number' || seq < next) continue;
-    if (seq > next) return;
-    next++;
+    // What says that the answer is not whole needs no frames before it; so is told whose worker died.
+    if (seq > next && type !== 'error' && type !== 'cancelled') return;
+    next = seq + 1;
     yield { name: String(type), data: type === 'start' ? { request_id: requestId, ...data } : data };
     if (terminals.includes(type)) return;
   }

@@ -84,8 +84,6 @@ export const EXPOSED_HEADERS = [
 
 export const SERVICE_NAME = 'llm-gateway';
 
-export const METRICS_NAMESPACE = 'LlmGateway';
-
 /** What the gateway counts, by the names and units that CloudWatch has it under. */
 export const metricUnits = {
   // Of requests that ask a model: all together, and by `Door`.
@@ -112,5 +110,5 @@ export const metricUnits = {
 
 export type MetricName = keyof typeof metricUnits;
 
-/** The metrics of a stack have a namespace of their own: two stages live in one account. */
-export const metricsNamespace = (path: string): string => `${METRICS_NAMESPACE}${path}`;
+/** The metrics of a stack have a namespace of their own, after the path of its settings: two stages live in one account. */
+export const metricsNamespace = (path: string): string => `LlmGateway${path}`;

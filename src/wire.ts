@@ -43,6 +43,7 @@ import {
   deployedModels,
   environment,
   type MetricName,
+  metricsNamespace,
   readList,
   SERVICE_NAME,
   settingsPath,
@@ -72,7 +73,8 @@ export function gateway(): Gateway {
 function join(env: NodeJS.ProcessEnv): Gateway {
   const clock = systemClock;
   const logger = new Logger({ serviceName: SERVICE_NAME });
-  const meter = createMeter(clock);
+  const path = env[environment.settingsPath] || settingsPath(DEFAULT_STACK_NAME);
+  const meter = createMeter(clock, metricsNamespace(path));
   const bedrock = createBedrockClient();
   const store = createStore(env, clock);
   const ask = joinAsk({
@@ -82,10 +84,7 @@ function join(env: NodeJS.ProcessEnv): Gateway {
     notify: (notice) => logNotice(logger, notice, meter),
   });
   const { load: loadSettings, ageSeconds } = createLiveSettings({
-    read: createParameterReader(
-      createSsmClient(),
-      env[environment.settingsPath] || settingsPath(DEFAULT_STACK_NAME),
-    ),
+    read: createParameterReader(createSsmClient(), path),
     deployed: deployedModels(env),
     maxAgeMs: 1000 * (Number(env[environment.settingsMaxAgeSeconds]) || SETTINGS_MAX_AGE_SECONDS),
     clock,
@@ -158,13 +157,13 @@ function createCallbacks(env: NodeJS.ProcessEnv, credentials: SignedFetchParts['
 }
 
 /** Writes the lines that count, whatever the setting `log-level` lets through. */
-function createMeter({ now }: Clock) {
+function createMeter({ now }: Clock, namespace: string) {
   const logger = new Logger({ serviceName: SERVICE_NAME, logLevel: 'INFO' });
   const write = (metrics: object | undefined) => metrics && logger.info('metrics', { ...metrics });
   return {
-    count: (name: MetricName) => write(countMetric(name, now())),
+    count: (name: MetricName) => write(countMetric(name, { now: now(), namespace })),
     measure: (record: Readonly<RequestRecord>, settingsAgeSeconds: number | undefined) =>
-      write(toMetrics(record, { now: now(), isRequest: asksModel(record), settingsAgeSeconds })),
+      write(toMetrics(record, { now: now(), namespace, isRequest: asksModel(record), settingsAgeSeconds })),
   };
 }
 

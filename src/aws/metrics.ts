@@ -4,7 +4,7 @@
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
 import { type ErrorCode, errorKinds } from '../chat/errors.ts';
-import { METRICS_NAMESPACE, type MetricName, metricUnits } from '../names.ts';
+import { type MetricName, metricUnits } from '../names.ts';
 
 /** What is counted of a request, as the log has it. */
 export type Measured = {
@@ -18,9 +18,14 @@ export type Measured = {
   readonly total_ms?: number;
 };
 
-export type Circumstances = {
+export type Line = {
   /** Milliseconds since the epoch. */
   readonly now: number;
+  /** The stack's own, as `metricsNamespace` has it. */
+  readonly namespace: string;
+};
+
+export type Circumstances = Line & {
   /** Whether a model was asked for an answer; else only failures count. */
   readonly isRequest: boolean;
   /** Nothing where there are no settings yet. */
@@ -32,12 +37,12 @@ type Values = Partial<Record<MetricName, number | undefined>>;
 /** Metrics that are counted once without a dimension, and again by this one. */
 type Group = { readonly values: Values; readonly dimension?: Readonly<Record<string, string | undefined>> };
 
-/** Fields that make a line of the log count once. `now` is in milliseconds since the epoch. */
-export const countMetric = (name: MetricName, now: number): object | undefined =>
-  toLine([{ values: { [name]: 1 } }], now);
+/** Fields that make a line of the log count once. */
+export const countMetric = (name: MetricName, line: Line): object | undefined =>
+  toLine([{ values: { [name]: 1 } }], line);
 
 /** Fields that make a line of the log count a request; nothing where there is nothing to count. */
-export function toMetrics(record: Measured, { now, isRequest, settingsAgeSeconds }: Circumstances) {
+export function toMetrics(record: Measured, { isRequest, settingsAgeSeconds, ...line }: Circumstances) {
   const { door: Door, outcome, code: Code } = record;
   const isError = outcome === 'error' && Code !== undefined;
   // Callers who send what is refused must wake nobody: these are Bedrock's faults and ours.
@@ -49,7 +54,7 @@ export function toMetrics(record: Measured, { now, isRequest, settingsAgeSeconds
       ]
     : [];
   const failed = isError ? [{ values: { Errors: 1 }, dimension: { Code } }] : [];
-  return toLine([...own, ...failed, { values: { Faults: isFault ? 1 : undefined } }], now);
+  return toLine([...own, ...failed, { values: { Faults: isFault ? 1 : undefined } }], line);
 }
 
 /** The times are those of whole answers: how long it takes to refuse says nothing of how long it takes to answer. */
@@ -68,11 +73,11 @@ function measure({ outcome, cache, ...record }: Measured): Values {
   };
 }
 
-function toLine(groups: readonly Group[], now: number): object | undefined {
+function toLine(groups: readonly Group[], { now, namespace }: Line): object | undefined {
   const present = groups.map(keepPresent).filter(({ names }) => names.length > 0);
   if (present.length === 0) return undefined;
   const CloudWatchMetrics = present.map(({ names, dimension }) => ({
-    Namespace: METRICS_NAMESPACE,
+    Namespace: namespace,
     Dimensions: [[], ...Object.keys(dimension).map((key) => [key])],
     Metrics: names.map((Name) => ({ Name, Unit: metricUnits[Name] })),
   }));

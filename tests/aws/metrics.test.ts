@@ -7,7 +7,8 @@ import type { RequestRecord } from '../../src/doors/record.ts';
 import { metricUnits } from '../../src/names.ts';
 import { readMetrics, sumsOf } from '../helpers/emf.ts';
 
-const circumstances = { now: 1_795_000_000_000, isRequest: true, settingsAgeSeconds: 12 };
+const namespace = 'LlmGateway/Test';
+const circumstances = { now: 1_795_000_000_000, namespace, isRequest: true, settingsAgeSeconds: 12 };
 const textOf = (record: Measured, changes: Partial<typeof circumstances> = {}) =>
   JSON.stringify(toMetrics(record, { ...circumstances, ...changes })) ?? '';
 const sums = (record: Measured, changes: Partial<typeof circumstances> = {}) =>
@@ -36,7 +37,7 @@ measuring('an answer is counted and timed, all together and by its door', () => 
       Timestamp: 1_795_000_000_000,
       CloudWatchMetrics: [
         {
-          Namespace: 'LlmGateway',
+          Namespace: namespace,
           Dimensions: [[], ['Door']],
           Metrics: [
             { Name: 'Requests', Unit: 'Count' },
@@ -48,7 +49,7 @@ measuring('an answer is counted and timed, all together and by its door', () => 
           ],
         },
         {
-          Namespace: 'LlmGateway',
+          Namespace: namespace,
           Dimensions: [[]],
           Metrics: [{ Name: 'SettingsAgeSeconds', Unit: 'Seconds' }],
         },
@@ -151,7 +152,7 @@ measuring(
     const around = fc.record({ now: fc.nat(), isRequest: fc.boolean(), settingsAgeSeconds: number });
     fc.assert(
       fc.property(record, around, (fields, changes) => {
-        const line = toMetrics(fields, changes);
+        const line = toMetrics(fields, { ...changes, namespace });
         if (line === undefined) return assert.not(changes.isRequest);
         const text = JSON.stringify(line);
         const data = readMetrics(text);
@@ -178,7 +179,7 @@ measuring.run();
 const counting = suite('countMetric');
 
 counting('counts once, under its own name', () => {
-  const line = JSON.stringify(countMetric('TurnLost', 5));
+  const line = JSON.stringify(countMetric('TurnLost', { now: 5, namespace }));
   assert.equal(readMetrics(line), [{ name: 'TurnLost', unit: 'Count', value: 1, dimension: '' }]);
 });
 

@@ -39,7 +39,7 @@ functions('keep their logs for as long as the deployment says', () => {
 functions('have the time that their doors leave them', () => {
   const template = synthesize();
   const timeouts = names.map((name) => named(template, name)['Timeout']);
-  assert.equal(timeouts, [900, 29, 900, 29, 10]);
+  assert.equal(timeouts, [900, 29, 900, 60, 10]);
 });
 
 functions('run what their bundles export', () => {

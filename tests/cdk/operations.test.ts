@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { METRICS_NAMESPACE, metricUnits } from '../../src/names.ts';
+import { metricUnits } from '../../src/names.ts';
 import { find, only, type Properties, synthesize } from './stacks.ts';
 
 const alarms = (changes = {}) => [...find(synthesize(changes), 'AWS::CloudWatch::Alarm').values()];
@@ -35,7 +35,7 @@ operations('watches metrics that the gateway writes, of its own stack', () => {
   assert.ok(found.length >= 9);
   for (const { name = '', namespace } of found) {
     assert.ok(name in metricUnits, `nobody writes ${name}`);
-    assert.is(namespace, `${METRICS_NAMESPACE}/LlmGatewayStack-prod`);
+    assert.is(namespace, 'LlmGateway/LlmGatewayStack-prod');
   }
 });
 
@@ -64,6 +64,11 @@ operations('shows every metric that the gateway writes, or an alarm on it', () =
     (name) => !dashboard.includes(`"${name}"`) && !alarmed.includes(name),
   );
   assert.equal(missing, []);
+});
+
+operations('adds up functions of which some were not called', () => {
+  const sums = JSON.stringify(alarms()).match(/FILL\(f0, 0\) \+ FILL\(f1, 0\) \+ FILL\(f2, 0\)/g) ?? [];
+  assert.is(sums.length, 2);
 });
 
 operations('watches for lost answers only where there are workers', () => {

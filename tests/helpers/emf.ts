@@ -25,7 +25,7 @@ export function readMetrics(text: string): Datum[] {
   const directives = CloudWatchMetrics as readonly Directive[];
   assert.ok(directives.length > 0);
   return directives.flatMap(({ Namespace, Dimensions, Metrics }) => {
-    assert.is(Namespace, 'LlmGateway');
+    assert.match(Namespace, /^LlmGateway\/\w+$/);
     assert.ok(Metrics.length > 0 && Metrics.length <= 100);
     assert.ok(Dimensions.length > 0);
     return Dimensions.flatMap((keys) => {

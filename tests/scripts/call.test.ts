@@ -606,6 +606,17 @@ overSocket(
   },
 );
 
+overSocket(
+  'the failure that is told for a worker that died is printed, however many frames are missing',
+  async () => {
+    const [one, two] = toFrames(start, delta('A')) as [object, object];
+    const last = { ...toFrames(event('error', { error: failure }))[0], seq: 2_147_483_647 };
+    const { code, out, err } = await askSocket(sends(one, two, last));
+    const whole = await ask(streaming(start, delta('A'), event('error', { error: failure })));
+    assert.equal({ code, out, err }, whole);
+  },
+);
+
 overSocket('a connection that ends, with or without a word, breaks the answer off', async () => {
   for (const end of ['close', 'terminate'] as const) {
     const { code, out, err } = await askSocket((_, { socket }) => {
