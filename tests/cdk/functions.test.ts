@@ -393,9 +393,11 @@ const settings = suite('InitialSettings');
 settings('make a parameter for every setting with a first value', () => {
   const parameters = [...find(synthesize(), 'AWS::SSM::Parameter').values()];
   const given = new Map(parameters.map(({ Name, Value }) => [Name, Value]));
+  const allowedModels = plainConfig.allowedModels.join();
   const expected = settingsTable
-    .filter(({ default: text }) => text)
-    .map(({ name, default: text }) => [`/LlmGatewayStack/${name}`, text]);
+    .map(({ name, default: text }) => [name, name === 'allowed-models' ? allowedModels : text])
+    .filter(([, text]) => text)
+    .map(([name, text]) => [`/LlmGatewayStack/${name}`, text]);
   assert.equal([...given].sort(), expected.sort());
   for (const { Type } of parameters) assert.is(Type, 'String');
 });

@@ -4,37 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
 import { addChecks } from '../../cdk/checks.ts';
-import type { Config } from '../../cdk/config.ts';
+import { type Config, parseConfig } from '../../cdk/config.ts';
 import { GatewayStack } from '../../cdk/gateway-stack.ts';
-import { settingsTable } from '../../src/chat/settings.ts';
 
-/** What an empty environment means, but that both APIs are there. */
-export const plainConfig: Config = {
-  stackName: 'LlmGatewayStack',
-  region: 'us-east-1',
-  hasRest: true,
-  hasWebSocket: true,
-  useApiKey: true,
-  useIam: false,
-  settings: new Map(settingsTable.flatMap(({ name, default: text }) => (text ? [[name, text]] : []))),
-  defaultModel: 'global.amazon.nova-2-lite-v1:0',
-  allowedModels: [
-    'global.amazon.nova-2-lite-v1:0',
-    'us.anthropic.claude-sonnet-4-6',
-    'openai.gpt-oss-120b-1:0',
-  ],
-  images: {},
-  iamCallers: [],
-  allowedOrigins: [],
-  allowedCidrs: [],
-  hasFirewall: false,
-  logRole: 'create',
-  provisionedConcurrency: 0,
-  logRetentionDays: 30,
-  retainData: true,
-  settingsMaxAgeSeconds: 60,
-  warnings: [],
-};
+/** What an empty environment means, but that both APIs are there and a model of each kind. */
+export const plainConfig: Config = parseConfig({
+  API_GATEWAY_TYPE: 'both',
+  ALLOWED_MODELS: 'global.amazon.nova-2-lite-v1:0,us.anthropic.claude-sonnet-4-6,openai.gpt-oss-120b-1:0',
+});
 
 export type Properties = { readonly [name: string]: Json };
 export type Json = string | number | boolean | null | readonly Json[] | Properties;
