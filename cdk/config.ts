@@ -3,10 +3,10 @@
  */
 import { type Problem, parseSettings, SettingsError, settingsTable } from '../src/chat/settings.ts';
 import { stackName } from '../src/names.ts';
-import { contradictions, warnings } from './contradictions.ts';
-import { findMisspellings, findStrangers } from './misspellings.ts';
-import { describe } from './variable-kinds.ts';
-import { table, type Values, type Variable } from './variables.ts';
+import { contradictions, warnings } from './config/contradictions.ts';
+import { findMisspellings, findStrangers } from './config/misspellings.ts';
+import { describe } from './config/variable-kinds.ts';
+import { table, type Values, type Variable } from './config/variables.ts';
 
 /** An image in ECR: `name`, `name:tag` or `name@sha256:…`. */
 export type ImageReference = { readonly repository: string; readonly tagOrDigest: string };

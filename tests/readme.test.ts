@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { variables } from '../cdk/variables.ts';
+import { variables } from '../cdk/config/variables.ts';
 import { errorKinds } from '../src/chat/errors.ts';
 import { settingsTable } from '../src/chat/settings.ts';
 

@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { variables } from '../../cdk/config/variables.ts';
 import { ConfigError, parseConfig } from '../../cdk/config.ts';
-import { variables } from '../../cdk/variables.ts';
 import { settingsTable } from '../../src/chat/settings.ts';
 
 type Variables = Record<string, string>;

@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { variables } from '../../cdk/config/variables.ts';
 import { parseConfig } from '../../cdk/config.ts';
-import { variables } from '../../cdk/variables.ts';
 
 const path = fileURLToPath(new URL('../../template.env', import.meta.url));
 const template = readFileSync(path, 'utf8');

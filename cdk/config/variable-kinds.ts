@@ -2,9 +2,9 @@
  * What a variable of the deployment may be: how its text is read, and in words, for errors and documentation alike.
  */
 import { isIP } from 'node:net';
-import { settingsTable } from '../src/chat/settings.ts';
-import { readList } from '../src/names.ts';
-import type { ImageReference, OpenSearch } from './config.ts';
+import { settingsTable } from '../../src/chat/settings.ts';
+import { readList } from '../../src/names.ts';
+import type { ImageReference, OpenSearch } from '../config.ts';
 
 export type Kind<T> = {
   /** Completes `NAME must be …`. */

@@ -2,8 +2,8 @@
  * The deployment's variables as one table: for each what it is called, what it is when nobody says, what it may be, and what it
  * means. The template, the README and the errors say the same as this.
  */
-import { settingsTable } from '../src/chat/settings.ts';
-import { DEFAULT_STACK_NAME } from '../src/names.ts';
+import { settingsTable } from '../../src/chat/settings.ts';
+import { DEFAULT_STACK_NAME } from '../../src/names.ts';
 import {
   cidr,
   image,

@@ -2,7 +2,7 @@
  * Names in the environment that were meant to be variables of the deployment. Most of what is there belongs to others, so only a
  * slip of the fingers is refused; a name that merely begins like ours is worth a warning.
  */
-import type { Problem } from '../src/chat/settings.ts';
+import type { Problem } from '../../src/chat/settings.ts';
 import { variables } from './variables.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;

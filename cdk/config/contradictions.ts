@@ -2,9 +2,9 @@
  * What the deployment's variables must not say together, and what they may say and an operator should know all the same.
  */
 import { BlockList, isIPv6 } from 'node:net';
-import { settingsTable } from '../src/chat/settings.ts';
-import { stackName } from '../src/names.ts';
-import type { ImageReference } from './config.ts';
+import { settingsTable } from '../../src/chat/settings.ts';
+import { stackName } from '../../src/names.ts';
+import type { ImageReference } from '../config.ts';
 import type { Values } from './variables.ts';
 
 type Key = keyof Values;
