@@ -51,6 +51,7 @@ function describe(entry: Entry): string[] {
 }
 
 if (import.meta.main) {
+  process.stdout.on('error', () => process.exit()); // whoever read on has read enough
   const locked = readLock();
   for (const line of entries.flatMap(describe)) console.log(line);
   const strangers = entries.flatMap((entry) => strangersIn(bundle(entry), locked));

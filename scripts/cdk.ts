@@ -11,7 +11,7 @@ import { regionOf } from './stack.ts';
 
 const help = `npm run synth|deploy|diff|destroy -- [options]
 
-  synth       the CloudFormation template, into cdk.out; needs neither network nor credentials
+  synth       the CloudFormation template, into cdk.out (with --no-quiet on the screen too); needs neither network nor credentials
   diff        what a deployment would change
   deploy      runs npm run doctor, deploys, and writes the stack's outputs into cdk.out/outputs.json
   destroy     takes the stack down; RETAIN_DATA says whether its tables stay
@@ -64,6 +64,7 @@ async function run(verb: Verb, args: readonly string[], env: NodeJS.ProcessEnv, 
   const passed = args.filter((arg) => arg !== '--skip-doctor');
   const profile = argumentOf('--profile', passed);
   if (profile !== undefined) env['AWS_PROFILE'] = profile; // so that the doctor looks at the same account
+  const config = parseConfig(env);
   if (verb === 'deploy' && !args.includes('--skip-doctor')) {
     const code = await (io.diagnose ?? diagnose)(env, io);
     if (code !== 0) {
@@ -71,8 +72,13 @@ async function run(verb: Verb, args: readonly string[], env: NodeJS.ProcessEnv, 
       return code;
     }
   }
-  if (verb === 'destroy') io.out(`${whatStays(parseConfig(env))}\n`);
-  return runCli([verb, ...withDefaults(verb, passed), ...passed], env, io.cli ?? CLI);
+  if (verb === 'destroy') io.out(`${whatStays(config)}\n`);
+  const code = await runCli([verb, ...withDefaults(verb, passed), ...passed], env, io.cli ?? CLI);
+  if (verb === 'synth' && code === 0) {
+    const folder = argumentOf('--output', passed) ?? argumentOf('-o', passed) ?? 'cdk.out';
+    io.out(`The template is ${folder}/${config.stackName}.template.json.\n`);
+  }
+  return code;
 }
 
 /** What destroying the stack leaves behind. */
@@ -94,6 +100,8 @@ function withDefaults(verb: Verb, args: readonly string[]): string[] {
     ],
     [['--notices', '--no-notices'], ['--no-notices']],
   ];
+  // The template is thousands of lines, and lies in a file.
+  if (verb === 'synth') defaults.push([['--quiet', '-q', '--json', '-j'], ['--quiet']]);
   if (verb === 'deploy') {
     defaults.push(
       [['--require-approval'], ['--require-approval', 'never']],

@@ -74,11 +74,33 @@ const command = suite('npm run synth, deploy, diff and destroy');
 
 command('synth and diff run the cdk command with our app and no notices, and ask no doctor', () =>
   withCdk(async ({ run }) => {
-    for (const verb of ['synth', 'diff']) {
-      const { code, ran, examined, out, err } = await run([verb, '--quiet']);
+    for (const [verb, ...defaults] of [['synth', '--quiet'], ['diff']] as const) {
+      const { code, ran, examined, err } = await run([verb]);
       assert.is(code, 0);
-      assert.equal(ran?.args, [verb, ...APP, '--no-notices', '--quiet']);
-      assert.equal([examined, out, err], [[], '', '']);
+      assert.equal(ran?.args, [verb, ...APP, '--no-notices', ...defaults]);
+      assert.equal([examined, err], [[], '']);
+    }
+  }),
+);
+
+command('synth says where the template is, and shows it when it is asked to', () =>
+  withCdk(async ({ run }) => {
+    const said = (path: string) => `The template is ${path}.template.json.\n`;
+    assert.is((await run(['synth'], { STAGE: 'prod' })).out, said('cdk.out/LlmGatewayStack-prod'));
+    assert.is((await run(['synth', '--output', 'there'])).out, said('there/LlmGatewayStack'));
+    assert.is((await run(['synth'], { EXIT_CODE: '1' })).out, '');
+    assert.is((await run(['diff'])).out, '');
+    const { ran } = await run(['synth', '--no-quiet']);
+    assert.equal(ran?.args.slice(-2), ['--quiet', '--no-quiet']);
+  }),
+);
+
+command('mistakes in the variables are told before anything is run', () =>
+  withCdk(async ({ run }) => {
+    for (const verb of ['synth', 'diff', 'deploy', 'destroy']) {
+      const { code, err, ran, examined } = await run([verb], { DEFAULT_TEMP: '4096' });
+      assert.equal([code, ran, examined], [1, undefined, []], verb);
+      assert.is(err, 'DEFAULT_TEMP must be a number from 0 to 1, not "4096".\n');
     }
   }),
 );
