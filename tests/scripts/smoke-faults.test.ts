@@ -175,7 +175,8 @@ async function check(door: string, fault: Fault, args: readonly string[] = []) {
   await using fake = await startFake(fault);
   let out = '';
   const io = { out: (text: string) => void (out += text), err: (text: string) => void (out += text) };
-  const env = { PORT: fake.port, GATEWAY_API_KEY: KEY };
+  const keys = { GATEWAY_API_KEY: KEY, LOCAL_IAM_KEYS: `${ACCESS_KEY.id}=${ACCESS_KEY.secret}` };
+  const env = { PORT: fake.port, FUNCTION_URL_PORT: fake.port, ...keys };
   const code = await smoke(['--local', '--door', door, '--json', ...args], env, io);
   assert.not.match(out, 'canary');
   const rows: readonly Row[] = JSON.parse(out).checks;
@@ -341,6 +342,25 @@ for (const [door, cases] of Object.entries({ rest: overHttp, websocket: overSock
   }
 }
 
+telling('a conversation that cannot be deleted is told', async () => {
+  const refusal = { error: { code: 'storage_unavailable', message: 'Later.' } };
+  const { failed } = await check('rest', answers('DELETE /v1/chats', always, 503, refusal));
+  assert.equal(failed, ['goes on with a conversation: It could not be deleted: storage_unavailable: Later.']);
+});
+
+telling('a Function URL that takes whoever comes is told', async () => {
+  const access = { service: 'lambda' } as const;
+  assert.equal((await check('function-url', { access })).failed, []);
+  const unsigned: When = ({ headers }) => headers.authorization === undefined;
+  for (const [status, failed] of [
+    [200, ['refuses who does not sign: HTTP 200, and should be HTTP 403 unauthorized.']],
+    [401, ['refuses who does not sign: HTTP 401, and should be HTTP 403 unauthorized.']],
+  ] as const) {
+    const open = { access, ...answers('GET /v1/models', unsigned, status, {}) };
+    assert.equal((await check('function-url', open)).failed, failed);
+  }
+});
+
 telling('text that comes at once, and a cache that knows nothing, are warnings', async () => {
   const isNews: Fault = {
     events: (usual, { cache }) => (cache === 'use' ? usual.map(anew) : usual),
@@ -390,7 +410,13 @@ telling(
 );
 
 telling('a failure leaves a hole in the latency table, and says why', async () => {
-  await using fake = await startFake({ events: () => [start, stalled] });
+  const asked: Body[] = [];
+  await using fake = await startFake({
+    events: (_, body) => {
+      asked.push(body);
+      return [start, stalled];
+    },
+  });
   let out = '';
   const io = { out: (text: string) => void (out += text), err: () => {} };
   const env = { PORT: fake.port, GATEWAY_API_KEY: KEY };
@@ -399,6 +425,8 @@ telling('a failure leaves a hole in the latency table, and says why', async () =
   assert.match(out, /^REST +FAILED$/m);
   assert.match(out, /^rest, 100 tokens: upstream_stalled: The model fell silent\.$/m);
   assert.match(out, /^input tokens +not reported$/m);
+  for (const { cache, store } of asked) assert.equal([cache, store], ['off', false]);
+  assert.ok(asked.length > 0);
 });
 
 telling.run();
