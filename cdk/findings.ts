@@ -20,13 +20,13 @@ const ofTheStack: Readonly<Record<string, string>> = {
   'Serverless-APIGWXrayEnabled': 'As for the functions: metrics and access logs tell where the time went.',
 };
 
+const NO_LOGS = 'API_GATEWAY_LOG_ROLE=none says that this account lets API Gateway write no logs.';
+
 /** Without a role for them there are no access logs. */
 const withoutLogs: Readonly<Record<string, string>> = {
-  'AwsSolutions-APIG1': 'API_GATEWAY_LOG_ROLE=none says that this account lets API Gateway write no logs.',
-  'Serverless-APIGWAccessLogging':
-    'API_GATEWAY_LOG_ROLE=none says that this account lets API Gateway write no logs.',
-  'Serverless-APIGWStructuredLogging':
-    'API_GATEWAY_LOG_ROLE=none says that this account lets API Gateway write no logs.',
+  'AwsSolutions-APIG1': NO_LOGS,
+  'Serverless-APIGWAccessLogging': NO_LOGS,
+  'Serverless-APIGWStructuredLogging': NO_LOGS,
 };
 
 /** Every resource with a * that a role may name. One that fits none of these is a finding. */

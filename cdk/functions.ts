@@ -63,8 +63,6 @@ type Shared = {
   readonly ask: readonly PolicyStatement[];
 };
 
-export type SocketFunctions = { readonly route: Alias; readonly worker: Alias };
-
 type Shape = {
   readonly entry: Entry;
   /** The name under which `src/<entry>.lambda.ts` exports it. @defaultValue handler */
@@ -80,7 +78,8 @@ type Shape = {
 
 export class Functions extends Construct {
   readonly http: Alias;
-  readonly sockets: SocketFunctions | undefined;
+  /** Behind the routes of the WebSocket API; it starts the worker. */
+  readonly webSocket: Alias | undefined;
   readonly authorizer: LambdaFunction | undefined;
   /** All of them, by name. */
   readonly byName = new Map<string, LambdaFunction>();
@@ -103,7 +102,7 @@ export class Functions extends Construct {
       statements: [settings.statement, ...tables.statements('answers', 'chats', 'requests'), ...ask],
       reservedConcurrency: config.reservedConcurrency,
     });
-    if (callback) this.sockets = this.#createSockets(parts, { callback, common, ask });
+    if (callback) this.webSocket = this.#createWebSocket(parts, { callback, common, ask });
     if (config.useApiKey && !config.useIam) {
       this.authorizer = this.#create('Authorizer', {
         entry: 'authorizer',
@@ -113,10 +112,7 @@ export class Functions extends Construct {
     }
   }
 
-  #createSockets(
-    { config, tables, settings }: FunctionsParts,
-    { callback, common, ask }: Shared,
-  ): SocketFunctions {
+  #createWebSocket({ config, tables, settings }: FunctionsParts, { callback, common, ask }: Shared): Alias {
     const shared = {
       entry: 'websocket',
       image: config.images.websocket,
@@ -152,14 +148,13 @@ export class Functions extends Construct {
       maxEventAge: MAX_EVENT_AGE,
       onFailure: { bind: () => ({ destination: failed.functionArn }) },
     });
-    const route = this.#createAlias('WebSocket', {
+    return this.#createAlias('WebSocket', {
       ...shared,
       timeout: ROUTE,
       memorySize: ROUTE_MEMORY_MB,
       environment: { ...shared.environment, [environment.workerFunction]: worker.functionName },
       statements: [settings.statement, ...running, callback.statement, invoke(worker.functionArn)],
     });
-    return { route, worker };
   }
 
   #createAlias(name: string, shape: Shape): Alias {

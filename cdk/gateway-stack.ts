@@ -42,7 +42,7 @@ export class GatewayStack extends Stack {
       settings,
       callback: webSocket?.callback,
     });
-    if (functions.sockets) webSocket?.connect(functions.sockets, functions);
+    if (functions.webSocket) webSocket?.connect(functions.webSocket, functions.authorizer);
     const rest = config.hasRest
       ? new RestDoor(this, 'RestDoor', { config, functions, accessLogs: logs?.createGroup('Rest') })
       : undefined;

@@ -16,7 +16,14 @@ import {
   ResponseTransferMode,
   RestApi,
 } from 'aws-cdk-lib/aws-apigateway';
-import { AnyPrincipal, ArnPrincipal, Effect, PolicyDocument, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import {
+  AnyPrincipal,
+  ArnPrincipal,
+  Effect,
+  type IPrincipal,
+  PolicyDocument,
+  PolicyStatement,
+} from 'aws-cdk-lib/aws-iam';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { Config } from './config.ts';
@@ -109,27 +116,29 @@ function addMethods(
 }
 
 /** Who signs for an IAM door from another account needs to be let in here; who calls from elsewhere than the CIDRs is refused whoever he is. */
-function createResourcePolicy({ useIam, iamCallers, allowedCidrs }: Config): PolicyDocument | undefined {
+function createResourcePolicy(config: Config): PolicyDocument | undefined {
   const everything = { actions: ['execute-api:Invoke'], resources: ['execute-api:/*'] };
-  const callers = useIam
-    ? iamCallers.map((arn) => new ArnPrincipal(arn))
-    : allowedCidrs.length > 0
-      ? [new AnyPrincipal()]
-      : [];
-  const statements = [
-    ...(callers.length > 0 ? [new PolicyStatement({ ...everything, principals: callers })] : []),
-    ...(allowedCidrs.length > 0
-      ? [
-          new PolicyStatement({
-            ...everything,
-            effect: Effect.DENY,
-            principals: [new AnyPrincipal()],
-            conditions: { NotIpAddress: { 'aws:SourceIp': allowedCidrs } },
-          }),
-        ]
-      : []),
-  ];
+  const { allowedCidrs } = config;
+  const principals = allowedPrincipals(config);
+  const statements: PolicyStatement[] = [];
+  if (principals.length > 0) statements.push(new PolicyStatement({ ...everything, principals }));
+  if (allowedCidrs.length > 0) {
+    statements.push(
+      new PolicyStatement({
+        ...everything,
+        effect: Effect.DENY,
+        principals: [new AnyPrincipal()],
+        conditions: { NotIpAddress: { 'aws:SourceIp': allowedCidrs } },
+      }),
+    );
+  }
   return statements.length > 0 ? new PolicyDocument({ statements }) : undefined;
+}
+
+/** Where no signature tells who calls, a policy that only refuses would let nobody in. */
+function allowedPrincipals({ useIam, iamCallers, allowedCidrs }: Config): IPrincipal[] {
+  if (useIam) return iamCallers.map((arn) => new ArnPrincipal(arn));
+  return allowedCidrs.length > 0 ? [new AnyPrincipal()] : [];
 }
 
 /**

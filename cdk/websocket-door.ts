@@ -14,11 +14,12 @@ import {
 import { WebSocketIamAuthorizer, WebSocketLambdaAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers';
 import { WebSocketLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { Config } from './config.ts';
 import { acknowledge } from './findings.ts';
-import type { Callback, Functions, SocketFunctions } from './functions.ts';
+import type { Callback, Functions } from './functions.ts';
 import { STAGE, STAGE_RATE } from './rest-door.ts';
 
 export type WebSocketDoorParts = { readonly config: Config; readonly accessLogs: ILogGroup | undefined };
@@ -66,9 +67,9 @@ export class WebSocketDoor extends Construct {
     };
   }
 
-  /** Puts the functions behind the routes. */
-  connect(sockets: SocketFunctions, { authorizer }: Functions) {
-    const integration = new WebSocketLambdaIntegration('Integration', sockets.route);
+  /** Puts the function behind the routes. */
+  connect(handler: IFunction, authorizer: Functions['authorizer']) {
+    const integration = new WebSocketLambdaIntegration('Integration', handler);
     const webSocketApi = this.api;
     new WebSocketRoute(this, 'Connect', {
       webSocketApi,

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { type Table, tableName, tables } from '../../src/names.ts';
-import type { DeployedFunctions, Right, Role } from './functions.ts';
+import { type DeployedFunctions, type Right, type Role, roles } from './functions.ts';
 import { STACK } from './stage.ts';
 
 type Deed = { readonly action: string; readonly resource?: string | undefined };
@@ -15,25 +15,25 @@ export function watchRights(
   keyPrefix: string,
   refuse: (sentence: string) => void,
 ) {
+  const judge = (role: Role, deeds: readonly Deed[]) => {
+    for (const deed of deeds) {
+      if (functions[role].rights.some((right) => allows(right, deed))) continue;
+      refuse(`The role of ${role} does not allow ${deed.action} on ${deed.resource ?? 'anything'}.`);
+    }
+  };
   return (service: RequestListener): RequestListener =>
     (request, response) => {
-      const [, key = ''] = /Credential=([^/]+)\//.exec(request.headers.authorization ?? '') ?? [];
-      const role = key.slice(keyPrefix.length) as Role;
-      const judge = (deeds: readonly Deed[]) => {
-        for (const { action, resource } of deeds) {
-          if (functions[role].rights.some((right) => allows(right, { action, resource }))) continue;
-          refuse(`The role of ${role} does not allow ${action} on ${resource ?? 'anything'}.`);
-        }
-      };
-      // Others are the tests themselves.
-      if (key.startsWith(keyPrefix) && role in functions) {
-        // A service that reads later must find its body unread.
-        if (isTableCall(request)) readBody(request, (body) => judge(toTableDeeds(request, JSON.parse(body))));
-        else judge([toDeed(request)]);
-      }
+      const role = roles.find((each) => signerOf(request) === `${keyPrefix}${each}`);
+      // Others are the tests themselves. A service that reads later must find its body unread.
+      if (role && isTableCall(request)) {
+        readBody(request, (body) => judge(role, toTableDeeds(request, JSON.parse(body))));
+      } else if (role) judge(role, [toDeed(request)]);
       service(request, response);
     };
 }
+
+const signerOf = ({ headers }: IncomingMessage) =>
+  /Credential=([^/]+)\//.exec(headers.authorization ?? '')?.[1];
 
 const allows = ({ actions, resources }: Right, { action, resource }: Deed) =>
   actions.includes(action) && (resource === undefined || resources.includes(resource));
