@@ -122,7 +122,7 @@ export function toTitle({ messages }: Turn): string {
  */
 export function toSlices({ messages, completion, ...fields }: Turn): Partial<ChatFields>[] {
   const stored: z.input<typeof said> = {
-    messages: messages.map(({ role, content }) => ({ role, content: content.map(toStored) })),
+    messages: messages.map(({ role, content }) => ({ role, content: content.flatMap(toStored) })),
     completion,
   };
   const text = JSON.stringify(stored);
@@ -162,5 +162,8 @@ export function toTurn(rows: readonly ChatRow[]): Turn {
 export const unreadable = (cause: unknown) =>
   new GatewayError('history_unavailable', 'The conversation cannot be read; begin a new one.', { cause });
 
-const toStored = (block: ContentBlock) =>
-  'bytes' in block ? { ...block, bytes: Buffer.from(block.bytes).toString('base64') } : block;
+/** A place to remember from is of its own request, and a model takes only a few of them. */
+function toStored(block: ContentBlock) {
+  if (block.type === 'cache-point') return [];
+  return 'bytes' in block ? { ...block, bytes: Buffer.from(block.bytes).toString('base64') } : block;
+}

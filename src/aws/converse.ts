@@ -8,7 +8,7 @@ import type {
   ToolConfiguration,
 } from '@aws-sdk/client-bedrock-runtime';
 import { assertNever } from '../chat/events.ts';
-import type { ChatRequest, ContentBlock, Message, ToolChoice } from '../chat/request.ts';
+import type { CachePoint, ChatRequest, ContentBlock, Message, Tool, ToolChoice } from '../chat/request.ts';
 
 /** @see https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html */
 export function toConverseInput(request: ChatRequest): ConverseStreamCommandInput {
@@ -16,7 +16,9 @@ export function toConverseInput(request: ChatRequest): ConverseStreamCommandInpu
   return {
     modelId: request.model,
     messages: toMessages(request.messages),
-    ...(request.system.length > 0 && { system: request.system.map((text) => ({ text })) }),
+    ...(request.system.length > 0 && {
+      system: request.system.map((part) => (typeof part === 'string' ? { text: part } : toCachePoint(part))),
+    }),
     inferenceConfig: {
       maxTokens,
       ...(temperature !== undefined && { temperature }),
@@ -79,23 +81,30 @@ function toBlock(block: ContentBlock): BedrockBlock {
               }
             : { redactedContent: Buffer.from(block.redacted, 'base64') },
       };
+    case 'cache-point':
+      return toCachePoint(block);
     default:
       return assertNever(block);
   }
 }
 
+const toCachePoint = ({ ttl }: CachePoint) => ({
+  cachePoint: { type: 'default' as const, ...(ttl !== undefined && { ttl }) },
+});
+
 function toToolConfig({ tools, toolChoice }: ChatRequest): ToolConfiguration {
   return {
-    tools: tools.map(({ name, description, inputSchema }) => ({
-      toolSpec: {
-        name,
-        ...(description !== undefined && { description }),
-        inputSchema: { json: inputSchema },
-      },
-    })),
+    tools: tools.flatMap((tool) => [
+      toToolSpec(tool),
+      ...(tool.cachePoint ? [toCachePoint(tool.cachePoint)] : []),
+    ]),
     ...(toolChoice && { toolChoice: toToolChoice(toolChoice) }),
   };
 }
+
+const toToolSpec = ({ name, description, inputSchema }: Tool) => ({
+  toolSpec: { name, ...(description !== undefined && { description }), inputSchema: { json: inputSchema } },
+});
 
 const toToolChoice = (choice: ToolChoice) =>
   choice.type === 'tool'

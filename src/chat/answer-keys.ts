@@ -48,7 +48,7 @@ export function toLearnedKey(asked: ChatRequest, question: string): string {
     LEARNED_VERSION,
     caching.scope === 'shared' ? null : caller.tenant,
     model,
-    [...system],
+    system.filter((part) => typeof part === 'string'),
     [inference.maxTokens, inference.temperature ?? null, inference.topP ?? null],
     [...inference.stopSequences],
     guardrail ? [guardrail.id, guardrail.version] : null,

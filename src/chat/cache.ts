@@ -71,7 +71,7 @@ export function withCache(model: Model, parts: CacheParts): Model {
 /** The question of a request that can be asked again by anybody: one text, and nothing before it or beside it. */
 function toQuestion({ messages, tools, outputSchema }: ChatRequest): string | undefined {
   const [message, ...others] = messages;
-  const [block, ...more] = message?.content ?? [];
+  const [block, ...more] = (message?.content ?? []).filter(({ type }) => type !== 'cache-point');
   const isAlone =
     others.length === 0 && more.length === 0 && tools.length === 0 && outputSchema === undefined;
   return isAlone && block?.type === 'text' ? block.text : undefined;

@@ -21,7 +21,7 @@ export function createRequest(question: Question, settings: Settings): ChatReque
     const message = 'This gateway does not offer that model; GET /v1/models lists those it does.';
     throw new GatewayError('model_not_found', message, { param: 'model' });
   }
-  const { chatId, cache, ...asked } = question;
+  const { chat, cache, ...asked } = question;
   const conversation = toConversation(question, settings);
   return {
     ...asked,
@@ -55,14 +55,15 @@ function toCaching({ cache, system }: Question, settings: Settings): Caching {
   };
 }
 
-function toConversation({ chatId, store }: Question, settings: Settings): Conversation | undefined {
+function toConversation({ chat, store }: Question, settings: Settings): Conversation | undefined {
   const { history, historyMaxTurns: maxTurns, historyTtlSeconds: ttlSeconds } = settings;
-  if (history === 'off') {
-    if (chatId === undefined) return undefined;
-    throw noSuchChat();
+  const isOff = history === 'off';
+  if (typeof chat !== 'string') {
+    if (isOff) throw noSuchChat();
+    return { chatId: chat.id, isNew: false, isKept: store, maxTurns, ttlSeconds };
   }
-  if (chatId !== undefined) return { chatId, isNew: false, isKept: store, maxTurns, ttlSeconds };
-  return store ? { chatId: randomUUID(), isNew: true, isKept: true, maxTurns, ttlSeconds } : undefined;
+  if (isOff || chat === 'none' || !store) return undefined;
+  return { chatId: randomUUID(), isNew: true, isKept: true, maxTurns, ttlSeconds };
 }
 
 function fillInference(asked: Partial<Inference>, settings: Settings): Inference {

@@ -12,7 +12,7 @@ export const charsOf = (event: Delta): number =>
 
 /** Images and documents are not estimated. Without a request nothing was sent, and nothing is owed. */
 export function toCancelled(sent: ChatRequest | undefined, answerChars: number): Cancelled {
-  const asked = sent ? [...sent.system, ...sent.messages.flatMap(({ content }) => content.map(textOf))] : [];
+  const asked = sent ? [...sent.system, ...sent.messages.flatMap(({ content }) => content)].map(textOf) : [];
   const usage = {
     inputTokens: Math.ceil(asked.join('').length / TOKEN_CHARS),
     outputTokens: Math.ceil(answerChars / TOKEN_CHARS),
@@ -22,4 +22,5 @@ export function toCancelled(sent: ChatRequest | undefined, answerChars: number):
   return { type: 'cancelled', usage, estimated: true };
 }
 
-const textOf = (block: ContentBlock): string => ('text' in block ? block.text : '');
+const textOf = (block: string | ContentBlock): string =>
+  typeof block === 'string' ? block : 'text' in block ? block.text : '';

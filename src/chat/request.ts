@@ -37,11 +37,21 @@ export type ContentBlock =
       readonly signature?: string;
       /** Reasoning that the provider encrypted, as base64; then `text` is empty. */
       readonly redacted?: string;
-    };
+    }
+  | CachePoint;
+
+/** What comes before it may be remembered by the provider, which then reads it for less. */
+export type CachePoint = { readonly type: 'cache-point'; readonly ttl?: '5m' | '1h' };
 
 export type Message = { readonly role: 'user' | 'assistant'; readonly content: readonly ContentBlock[] };
 
-export type Tool = { readonly name: string; readonly description?: string; readonly inputSchema: Json };
+export type Tool = {
+  readonly name: string;
+  readonly description?: string;
+  readonly inputSchema: Json;
+  /** Behind the tool. */
+  readonly cachePoint?: CachePoint;
+};
 export type ToolChoice = { readonly type: 'auto' | 'any' } | { readonly type: 'tool'; readonly name: string };
 
 export type Inference = {
@@ -51,6 +61,10 @@ export type Inference = {
   readonly stopSequences: readonly string[];
 };
 
+/** How hard a model should think before it answers. */
+export const efforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;
+export type Effort = (typeof efforts)[number];
+
 export type CacheMode = 'use' | 'refresh' | 'off';
 
 /** A request as a door read it: well-formed, but not yet held against the settings. */
@@ -59,20 +73,25 @@ export type Question = {
   readonly caller: Caller;
   readonly model?: string;
   /** In order. */
-  readonly system: readonly string[];
+  readonly system: readonly (string | CachePoint)[];
   readonly messages: readonly Message[];
   readonly inference: Partial<Inference>;
   readonly tools: readonly Tool[];
   readonly toolChoice?: ToolChoice;
   readonly outputSchema?: { readonly name: string; readonly schema: Json };
-  readonly chatId?: string;
+  /** Absent when the caller did not say. */
+  readonly effort?: Effort;
+  /** For the provider's own records. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** The conversation it goes on with, a new one, or none. */
+  readonly chat: { readonly id: string } | 'new' | 'none';
   /** Absent when the caller did not say. */
   readonly cache?: CacheMode;
   readonly store: boolean;
 };
 
 /** A request that may be sent. In `system` the operator's own words come first. */
-export type ChatRequest = Omit<Question, 'model' | 'inference' | 'chatId' | 'cache'> & {
+export type ChatRequest = Omit<Question, 'model' | 'inference' | 'chat' | 'cache'> & {
   readonly model: string;
   readonly inference: Inference;
   readonly caching: Caching;

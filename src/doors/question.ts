@@ -130,7 +130,7 @@ export function parseChat(body: unknown, caller: Caller, requestId: string): Par
       ...(stop_sequences !== undefined && { stopSequences: stop_sequences }),
     },
     tools: [],
-    ...(chat_id !== undefined && { chatId: chat_id }),
+    chat: chat_id === undefined ? 'new' : { id: chat_id },
     ...(cache !== undefined && { cache }),
     store,
   };

@@ -102,7 +102,7 @@ flipping('no request sees half of one set and half of another', async () => {
   await Promise.all(loads);
 
   const versions = asked.map(({ system, inference }) => [
-    Number(system[0]?.slice('system '.length)),
+    Number(String(system[0]).slice('system '.length)),
     inference.maxTokens,
     Number(inference.stopSequences[0]?.slice('stop '.length)),
   ]);

@@ -90,7 +90,7 @@ creating('a question begins a conversation under an id that nobody can guess', (
 creating('with store: false nothing is kept, also where a conversation is gone on with', () => {
   const quiet = { ...question, store: false };
   assert.is(createRequest(quiet, settings).conversation, undefined);
-  const { conversation } = createRequest({ ...quiet, chatId: 'c1' }, settings);
+  const { conversation } = createRequest({ ...quiet, chat: { id: 'c1' } }, settings);
   assert.is(conversation?.chatId, 'c1');
   assert.is(conversation?.isKept, false);
 });
@@ -98,7 +98,7 @@ creating('with store: false nothing is kept, also where a conversation is gone o
 creating('where no conversations are kept none can be gone on with', async () => {
   const off = { ...settings, history: 'off' as const };
   assert.is(createRequest(question, off).conversation, undefined);
-  const error = await failureOf(() => createRequest({ ...question, chatId: 'c1' }, off));
+  const error = await failureOf(() => createRequest({ ...question, chat: { id: 'c1' } }, off));
   assert.is(error.code, 'not_found');
   assert.is(error.param, 'chat_id');
 });

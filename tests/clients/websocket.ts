@@ -8,9 +8,9 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBedrockSimulator } from '../../src/local/bedrock/simulator.ts';
 import type { Frame } from '../helpers/clients.ts';
+import { askBy, askTogether, judge, longText, splitsCharacters, toShuffledParts } from '../helpers/crowd.ts';
 import { people } from '../helpers/gateway.ts';
 import { start, stop } from '../helpers/process.ts';
-import { askBy, askTogether, judge, longText, splitsCharacters, toShuffledParts } from './scenarios.ts';
 
 const { alice, bob } = people;
 const keys = { LOCAL_API_KEYS: `alice=${alice.key},bob=${bob.key}` };

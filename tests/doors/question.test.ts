@@ -19,6 +19,7 @@ parsing('a prompt is all that is needed', () => {
       messages: [{ role: 'user', content: [{ type: 'text', text: 'Hi' }] }],
       inference: {},
       tools: [],
+      chat: 'new',
       store: true,
     },
     stream: undefined,
@@ -41,7 +42,7 @@ parsing('every field of the contract arrives', () => {
   assert.is(question.requestId, 'mine_1');
   assert.is(question.model, 'some-model');
   assert.equal(question.system, ['Be brief.']);
-  assert.is(question.chatId, 'chat-1');
+  assert.equal(question.chat, { id: 'chat-1' });
   assert.equal(question.inference, { maxTokens: 512, temperature: 0.2, topP: 0.9, stopSequences: ['END'] });
   assert.is(question.cache, 'refresh');
   assert.is(question.store, false);

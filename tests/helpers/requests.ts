@@ -12,6 +12,7 @@ export const question: Question = {
   messages: [{ role: 'user', content: [{ type: 'text', text: 'What is a Faraday cage?' }] }],
   inference: {},
   tools: [],
+  chat: 'new',
   cache: 'use',
   store: true,
 };

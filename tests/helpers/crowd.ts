@@ -3,7 +3,7 @@
  * callers at once. Every frame that arrives is kept and judged.
  */
 import { randomUUID } from 'node:crypto';
-import { type Frame, openSocket } from '../helpers/clients.ts';
+import { type Frame, openSocket } from './clients.ts';
 
 const terminals = ['done', 'error', 'cancelled'];
 const isTerminal = ({ type }: Frame) => terminals.includes(type);

@@ -4,8 +4,8 @@
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { askBy, askTogether, judge, longText, splitsCharacters, toShuffledParts } from '../helpers/crowd.ts';
 import { people, startGateway } from '../helpers/gateway.ts';
-import { askBy, askTogether, judge, longText, splitsCharacters, toShuffledParts } from './scenarios.ts';
 
 const { alice, bob } = people;
 const SOCKETS = 50;
