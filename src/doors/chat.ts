@@ -1,116 +1,26 @@
 /**
- * `POST /v1/chat`: read the request, ask, and answer in one piece or as a stream.
+ * `POST /v1/chat`, in the gateway's own words.
  */
-import type { Context } from 'hono';
-import { accepts } from 'hono/accepts';
-import type { Ask, AskOptions, CacheStatus } from '../chat/ask.ts';
-import { type Clock, within } from '../chat/clock.ts';
-import { createRequest } from '../chat/create-request.ts';
-import { GatewayError, toGatewayError } from '../chat/errors.ts';
-import type { Lease, RequestRegistry } from '../chat/lease.ts';
-import type { ChatRequest } from '../chat/request.ts';
-import type { Settings } from '../chat/settings.ts';
-import { collectAnswer, throwFailure } from './answer.ts';
-import { readJson } from './body.ts';
-import { type AppEnv, callerOf } from './edge.ts';
+import { collectAnswer, toWireEvent } from './answer.ts';
+import { type AnswerWriter, type ChatParts, createAskRoute } from './asking.ts';
+import { toEnvelope } from './envelope.ts';
 import { parseChat } from './question.ts';
-import { noteAnswer } from './record.ts';
-import { sseHeaders, streamSse } from './sse.ts';
 
-/** How long the headers wait for the first event, so that an early failure can have its own status. */
-const COMMIT_MS = 10_000;
+export const createChatRoute = (parts: ChatParts) =>
+  createAskRoute(parts, (body, caller, requestId) => {
+    const { question, stream } = parseChat(body, caller, requestId);
+    return { question, stream, toWriter: () => createChatWriter(question.requestId) };
+  });
 
-/** API Gateway cuts a REST response that is silent for 5 minutes, and an answer in one piece is silent until it is whole. */
-const REST_SILENCE_MS = 290_000;
+/** Named events: `event: delta\ndata: {"text":"A Faraday"}\n\n`. */
+export const createChatWriter = (requestId: string): AnswerWriter => ({
+  collect: collectAnswer,
+  encode(event) {
+    const wire = toWireEvent(event, requestId);
+    return wire ? toSse(wire.name, wire.data) : '';
+  },
+  encodeFailure: (error) => toSse('error', toEnvelope(error, requestId)),
+});
 
-/** What an answer may take to end after its deadline. */
-const LAST_WORDS_MS = 5_000;
-
-export type ChatParts = {
-  readonly ask: Ask;
-  readonly requests: RequestRegistry;
-  readonly loadSettings: () => Promise<Settings>;
-  readonly clock: Clock;
-};
-
-export function createChatRoute({ ask, requests, loadSettings, clock }: ChatParts) {
-  return async function chat(c: Context<AppEnv>): Promise<Response> {
-    const caller = callerOf(c);
-    const settings = await loadSettings();
-    const body = await readJson(c.req.raw, settings.bodyLimitBytes);
-    const ownId = c.env.record.request_id;
-    const { question, stream = prefersStream(c) } = parseChat(body, caller, ownId);
-    c.env.record.request_id = question.requestId;
-    const request = createRequest(question, settings);
-    const lease = await open(request, c.env.deadline, question.requestId !== ownId);
-
-    c.env.record.model = request.model;
-    c.env.record.stream = stream;
-    const answer = stream ? answerAsStream : answerInOnePiece;
-    return await answer(c, request, lease);
-  };
-
-  /** A caller who chose the id wants it used once, and no answer if that cannot be promised; others want an answer. */
-  async function open({ caller, requestId }: ChatRequest, deadline: number, isChosen: boolean) {
-    try {
-      return await requests.open({ tenant: caller.tenant, requestId }, deadline + LAST_WORDS_MS);
-    } catch (error) {
-      if (isChosen || toGatewayError(error).code !== 'storage_unavailable') throw error;
-      return undefined;
-    }
-  }
-
-  /** What the answer says of itself is known when the first event is. */
-  function begin({ env }: Context<AppEnv>, request: ChatRequest, limits: Limits, lease: Lease | undefined) {
-    let cache: CacheStatus = 'bypass';
-    const onCache = (status: CacheStatus) => {
-      cache = status;
-      env.record.cache = status;
-    };
-    const { conversation } = request;
-    const events = noteAnswer(ask(request, { ...limits, clock, lease, onCache }), env.record);
-    const toHeaders = () => ({
-      'x-cache': cache,
-      ...(conversation?.isKept && { 'x-chat-id': conversation.chatId }),
-      ...(!lease && { 'x-cancellable': 'false' }),
-    });
-    return { events, toHeaders };
-  }
-
-  async function answerInOnePiece(c: Context<AppEnv>, request: ChatRequest, lease: Lease | undefined) {
-    const { signal } = c.env;
-    const restDeadline =
-      request.caller.door === 'rest' ? clock.now() + REST_SILENCE_MS : Number.POSITIVE_INFINITY;
-    const deadline = Math.min(c.env.deadline, restDeadline);
-    const { events, toHeaders } = begin(c, request, { signal, deadline }, lease);
-    try {
-      return c.json(await collectAnswer(events), 200, toHeaders());
-    } catch (error) {
-      if (toGatewayError(error).code !== 'deadline_exceeded') throw error;
-      const advice = 'The answer took too long to be sent in one piece; ask with "stream": true.';
-      throw new GatewayError('deadline_exceeded', advice, { cause: error });
-    }
-  }
-
-  async function answerAsStream(c: Context<AppEnv>, request: ChatRequest, lease: Lease | undefined) {
-    const left = new AbortController();
-    const signal = AbortSignal.any([c.env.signal, left.signal]);
-    const { events, toHeaders } = begin(c, request, { signal, deadline: c.env.deadline }, lease);
-    const first = events.next();
-    const early = await within(COMMIT_MS, first, clock);
-    if (early && !early.done) throwFailure(early.value);
-    const { requestId } = request;
-    const stream = streamSse({ first, events, requestId, clock, abort: () => left.abort() });
-    return c.body(stream, 200, { ...sseHeaders, ...toHeaders() });
-  }
-}
-
-type Limits = Pick<AskOptions, 'signal' | 'deadline'>;
-
-/** SSE only for those who ask for it: `*\/*` is what every client sends that never thought about it. */
-const prefersStream = (c: Context<AppEnv>) =>
-  accepts(c, {
-    header: 'Accept',
-    supports: ['application/json', 'text/event-stream'],
-    default: 'application/json',
-  }) === 'text/event-stream';
+/** JSON holds no line break, so an event is always one `data:` line, whatever the model wrote. */
+const toSse = (name: string, data: object) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;

@@ -3,7 +3,7 @@
  */
 import type { Context } from 'hono';
 import { namesOnOffer, resolveModel } from '../chat/models.ts';
-import type { ChatParts } from './chat.ts';
+import type { ChatParts } from './asking.ts';
 import type { AppEnv } from './edge.ts';
 
 export function listModels({ loadSettings }: Pick<ChatParts, 'loadSettings'>) {

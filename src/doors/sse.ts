@@ -5,10 +5,8 @@
  */
 import { setImmediate } from 'node:timers';
 import type { Clock } from '../chat/clock.ts';
-import { toGatewayError } from '../chat/errors.ts';
+import { type GatewayError, toGatewayError } from '../chat/errors.ts';
 import type { ChatEvent } from '../chat/events.ts';
-import { toWireEvent } from './answer.ts';
-import { toEnvelope } from './envelope.ts';
 
 /** How long a stream may be silent before a comment shows that it is alive; proxies cut at 30 s and more. */
 export const HEARTBEAT_MS = 15_000;
@@ -21,26 +19,24 @@ export const sseHeaders = {
   'cache-control': 'no-cache, no-transform',
 } as const;
 
-/** JSON holds no line break, so an event is always one `data:` line, whatever the model wrote. */
-const toSse = (name: string, data: object) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
-
-/** `event: delta\ndata: {"text":"A Faraday"}\n\n`, or an empty string for what this API has no word for. */
-export function encodeSse(event: ChatEvent, requestId: string): string {
-  const wire = toWireEvent(event, requestId);
-  return wire ? toSse(wire.name, wire.data) : '';
-}
+/** How an API writes the events of one answer as text of the stream; an empty text for what it has no word for. */
+export type SseWriter = {
+  encode(event: ChatEvent): string;
+  /** In place of the end that did not come. */
+  encodeFailure(error: GatewayError): string;
+};
 
 type Source = {
   /** The first event, which somebody may already be waiting for. */
   readonly first: Promise<IteratorResult<ChatEvent, void>>;
   readonly events: AsyncIterator<ChatEvent, void>;
-  readonly requestId: string;
+  readonly writer: SseWriter;
   readonly clock: Clock;
   /** Called when nobody reads on; the events must end soon after. */
   readonly abort: () => void;
 };
 
-export function streamSse({ first, events, requestId, clock, abort }: Source): ReadableStream<Uint8Array> {
+export function streamSse({ first, events, writer, clock, abort }: Source): ReadableStream<Uint8Array> {
   const bytes = new TextEncoder();
   let pending = '';
   let gone = false;
@@ -63,12 +59,12 @@ export function streamSse({ first, events, requestId, clock, abort }: Source): R
     try {
       for (let next = await first; !next.done; next = await events.next()) {
         heart.rest();
-        write(encodeSse(next.value, requestId));
+        write(writer.encode(next.value));
         while (isFull()) await new Promise<void>((resolve) => (hungry = resolve));
       }
     } catch (error) {
       abort();
-      write(toSse('error', toEnvelope(toGatewayError(error), requestId)));
+      write(writer.encodeFailure(toGatewayError(error)));
     }
     heart.stop();
     flush();

@@ -3,7 +3,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { GatewayError } from '../../src/chat/errors.ts';
 import type { ChatEvent } from '../../src/chat/events.ts';
-import { encodeSse, HEARTBEAT_MS, streamSse } from '../../src/doors/sse.ts';
+import { createChatWriter } from '../../src/doors/chat.ts';
+import { HEARTBEAT_MS, streamSse } from '../../src/doors/sse.ts';
 import { createManualClock, settle } from '../helpers/manual-clock.ts';
 
 const usage = { inputTokens: 5, outputTokens: 2, cacheReadTokens: 1, cacheWriteTokens: 0 };
@@ -24,10 +25,12 @@ const failed = (error: GatewayError): ChatEvent => ({
   cause: error,
 });
 
-const encoding = suite('encodeSse');
+const writer = createChatWriter('r');
+
+const encoding = suite('the events of POST /v1/chat');
 
 encoding('each event is one event line and one data line, as the contract writes them', () => {
-  const wire = (event: ChatEvent) => encodeSse(event, 'r');
+  const wire = (event: ChatEvent) => writer.encode(event);
   assert.is(wire(start), 'event: start\ndata: {"request_id":"r","model":"m","cached":false}\n\n');
   assert.is(
     wire({ ...start, chatId: 'c' } as ChatEvent),
@@ -53,15 +56,15 @@ encoding('each event is one event line and one data line, as the contract writes
 });
 
 encoding('what signs reasoning and what calls tools has no word in this API', () => {
-  assert.is(encodeSse({ type: 'reasoning-signature', block: 0, signature: 's' }, 'r'), '');
-  assert.is(encodeSse({ type: 'tool-end', block: 0 }, 'r'), '');
+  assert.is(writer.encode({ type: 'reasoning-signature', block: 0, signature: 's' }), '');
+  assert.is(writer.encode({ type: 'tool-end', block: 0 }), '');
 });
 
 encoding('no text can forge an event', () => {
   const hostile = ['a\r\n\r\nevent: done\ndata: {}\n\n', '[DONE]', '\u2028\u2029', '\r', ': ping\n\n', '\0'];
   const messages: EventSourceMessage[] = [];
   const parser = createParser({ onEvent: (message) => void messages.push(message) });
-  for (const piece of hostile) parser.feed(encodeSse(text(piece), 'r'));
+  for (const piece of hostile) parser.feed(writer.encode(text(piece)));
   assert.is(messages.length, hostile.length);
   assert.ok(messages.every(({ event }) => event === 'delta'));
   assert.equal(
@@ -78,7 +81,7 @@ function open(events: AsyncGenerator<ChatEvent, void>) {
   const clock = createManualClock();
   const seen = { aborted: false };
   const first = events.next();
-  const stream = streamSse({ first, events, requestId: 'r', clock, abort: () => (seen.aborted = true) });
+  const stream = streamSse({ first, events, writer, clock, abort: () => (seen.aborted = true) });
   return { clock, seen, reader: stream.getReader() };
 }
 
