@@ -96,7 +96,7 @@ const toMetadata = ({ status, headers }: Response) => ({
   headers: Object.fromEntries(headers),
 });
 
-/** Writes the body at the reader's pace, to its end or until `left` aborts. Never rejects. */
+/** Writes the body at the reader's pace, to its end or until `left` aborts, and waits until what makes it has ended too. Never rejects. */
 async function send(
   body: Response['body'],
   out: ResponseStream,
@@ -104,7 +104,10 @@ async function send(
   clock: Clock,
 ): Promise<void> {
   const reader = body?.getReader();
-  const giveUp = () => void reader?.cancel().catch(() => undefined);
+  let ending: Promise<void> | undefined;
+  const giveUp = () => {
+    ending ??= reader?.cancel().catch(() => undefined);
+  };
   left.addEventListener('abort', giveUp, { once: true });
   try {
     // Only `write` sends the prelude: without it an empty body would lose status and headers.
@@ -120,6 +123,7 @@ async function send(
     left.removeEventListener('abort', giveUp);
     giveUp();
     out.end();
+    await ending;
   }
 }
 

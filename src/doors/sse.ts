@@ -71,14 +71,19 @@ export function streamSse({ first, events, writer, clock, abort }: Source): Read
     if (!gone) controller.close();
   };
 
+  let running = Promise.resolve();
   return new ReadableStream<Uint8Array>(
     {
-      start: (controller) => void run(controller),
+      start(controller) {
+        running = run(controller);
+      },
       pull: () => hungry(),
+      /** Until the end is written down: a process may be frozen as soon as nobody waits. */
       cancel() {
         gone = true;
         hungry();
         abort();
+        return running;
       },
     },
     new ByteLengthQueuingStrategy({ highWaterMark: READ_AHEAD_BYTES }),

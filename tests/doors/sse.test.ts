@@ -169,25 +169,30 @@ streaming('nothing is read ahead for a reader who does not read', async () => {
   await reader.cancel();
 });
 
-streaming('a reader who leaves calls the events off, and they are read to their end', async () => {
-  let ended = false;
-  let speak = () => {};
-  const { clock, seen, reader } = open(
-    (async function* () {
-      yield start;
-      await new Promise<void>((resolve) => (speak = resolve));
-      yield { type: 'cancelled', usage, estimated: true } as const;
-      ended = true;
-    })(),
-  );
-  await reader.read();
-  await reader.cancel();
-  assert.ok(seen.aborted);
-  speak();
-  await settle();
-  assert.ok(ended);
-  assert.is(clock.armed, 0);
-});
+streaming(
+  'a reader who leaves calls the events off, and is gone when they have been read to their end',
+  async () => {
+    let ended = false;
+    let speak = () => {};
+    const { clock, seen, reader } = open(
+      (async function* () {
+        yield start;
+        await new Promise<void>((resolve) => (speak = resolve));
+        yield { type: 'cancelled', usage, estimated: true } as const;
+        ended = true;
+      })(),
+    );
+    await reader.read();
+    let isGone = false;
+    const leaving = reader.cancel().then(() => (isGone = true));
+    await settle();
+    assert.equal([seen.aborted, isGone], [true, false]);
+    speak();
+    await leaving;
+    assert.ok(ended);
+    assert.is(clock.armed, 0);
+  },
+);
 
 streaming('events that break become an error event and never a silent end', async () => {
   const { reader, seen } = open(
