@@ -80,7 +80,7 @@ export function toModelError(thrown: unknown, hasBegun: boolean): GatewayError {
   const error: Thrown = thrown instanceof Error ? thrown : {};
   const code = toCode(error, hasBegun);
   const message = code in sentences ? sentences[code as keyof typeof sentences] : sentences.upstream_error;
-  const quirk = code === 'upstream_rejected' && !hasBegun ? toQuirk(error.message ?? '') : undefined;
+  const quirk = mayBeMended.has(code) && !hasBegun ? toQuirk(error.message ?? '') : undefined;
   if (quirk) return new FieldsRefused(message, quirk, thrown);
   const retryAfterSeconds = code === 'upstream_throttled' ? toRetryAfter(error) : undefined;
   return new GatewayError(code, message, { cause: thrown, ...(retryAfterSeconds && { retryAfterSeconds }) });
@@ -97,9 +97,13 @@ function toCode(error: Thrown, hasBegun: boolean): ErrorCode {
   return hasBegun || status === 200 ? 'upstream_truncated' : 'upstream_unreachable';
 }
 
+/** A place to remember from is refused as if it were forbidden. */
+const mayBeMended: ReadonlySet<ErrorCode> = new Set(['upstream_rejected', 'upstream_access_denied']);
+
 /**
  * What to change in a request that was refused for its fields. Bedrock names them in its text only: "`temperature` is deprecated
- * for this model", "This model doesn't support the stopSequences field", "`temperature` and `top_p` cannot both be specified".
+ * for this model", "This model doesn't support the stopSequences field", "`temperature` and `top_p` cannot both be specified", "You
+ * invoked an unsupported model or your request did not allow prompt caching".
  */
 function toQuirk(message: string): Quirk | undefined {
   const named = dispensableFields.filter((field) => fieldNames[field].test(message));
@@ -114,10 +118,15 @@ const fieldNames: Readonly<Record<DispensableField, RegExp>> = {
   top_p: /\btop_?p\b/i,
   stop_sequences: /\bstop_?sequences\b/i,
   service_tier: /\bservice[ _]?tier\b/i,
+  // A schema that is refused is the caller's to mend, and no trait of the model.
+  response_format: /^(?!.*\bschema\b).*(\boutput_?config\b|\btext_?format\b|\bstructured outputs?\b)/is,
+  cache_control: /\bprompt caching\b|\bcache_?point\b/i,
+  reasoning_effort: /\bthinking\b|\breasoning_?effort\b|\breasoning_? ?config\b/i,
 };
 
 /** Not what is said of a value that is out of range: that is the caller's to mend. */
-const SAYS_UNWANTED = /deprecated|(n['’]t|not) support|unsupported|not (permitted|allowed)/i;
+const SAYS_UNWANTED =
+  /deprecated|(n['’]t|not) (support|allow)|unsupported|not (permitted|allowed)|config value is invalid/i;
 
 /** Node's connection errors have a code; `HPE_…` are its parser's, about bytes that are not HTTP. */
 const isSocketError = ({ code }: Thrown) => typeof code === 'string' && !code.startsWith('HPE_');

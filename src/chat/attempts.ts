@@ -43,8 +43,8 @@ export function withAttempts(model: Model, notify: (notice: Notice) => void): Mo
     signal: AbortSignal,
     mayRetry = true,
   ): Promise<Answer> => {
-    const known = applyQuirk(request, findQuirk(request.quirks, request.model));
-    const trimmed = applyQuirk(known, learned.get(request.model) ?? plain);
+    const known = findQuirk(request.quirks, request.model);
+    const trimmed = applyQuirk(request, mergeQuirks(known, learned.get(request.model) ?? plain));
     try {
       return await begin(trimmed, signal);
     } catch (error) {

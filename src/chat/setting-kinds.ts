@@ -4,6 +4,7 @@
 
 import type { Json } from './json.ts';
 import { type DispensableField, dispensableFields, plain, type Quirk, type QuirkRule } from './quirks.ts';
+import { type ReasoningStyle, reasoningStyles } from './reasoning.ts';
 
 export type Kind<T> = {
   /** Completes `… must be` and `… takes`. */
@@ -83,7 +84,7 @@ export const aliases: Kind<ReadonlyMap<string, string>> = {
 };
 
 export const quirkRules: Kind<readonly QuirkRule[]> = {
-  allowed: `a JSON object of model pattern and {"omit":[…],"one_of":[…],"add":{…}}, with omit and one_of out of ${dispensableFields.join(', ')}`,
+  allowed: `a JSON object of model pattern and {"omit":[…],"one_of":[…],"add":{…},"reasoning":"…"}, with omit and one_of out of ${dispensableFields.join(', ')}, and reasoning one of ${reasoningStyles.join(', ')}`,
   parse(value) {
     const rules = entriesOf(parseJson(value))?.map(([models, quirk]) => toRule(models, quirk));
     return rules?.every((rule) => rule !== undefined) ? rules : undefined;
@@ -98,6 +99,7 @@ function toRule(models: string, value: Json): QuirkRule | undefined {
     if (key === 'omit' && isFieldList(part)) quirk = { ...quirk, omit: part };
     else if (key === 'one_of' && isFieldList(part)) quirk = { ...quirk, oneOf: part };
     else if (key === 'add' && isObject(part)) quirk = { ...quirk, add: part };
+    else if (key === 'reasoning' && isStyle(part)) quirk = { ...quirk, reasoning: part };
     else return undefined;
   }
   return { models, quirk };
@@ -105,6 +107,8 @@ function toRule(models: string, value: Json): QuirkRule | undefined {
 
 const isFieldList = (value: Json): value is DispensableField[] =>
   Array.isArray(value) && value.every((item) => dispensableFields.some((field) => field === item));
+
+const isStyle = (value: Json): value is ReasoningStyle => reasoningStyles.some((style) => style === value);
 
 const isObject = (value: Json | undefined): value is { [key: string]: Json } =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -122,6 +122,20 @@ mapping('a refusal that names fields says what to leave out, in all wordings tha
       '`temperature` and `top_p` cannot both be specified for this model. Please use only one.',
       { oneOf: ['temperature', 'top_p'] },
     ],
+    [
+      "This model doesn't support the outputConfig.textFormat field. Remove outputConfig.textFormat and try again.",
+      { omit: ['response_format'] },
+    ],
+    ['Structured outputs are not supported for this model.', { omit: ['response_format'] }],
+    [
+      'You invoked an unsupported model or your request did not allow prompt caching. See the documentation for more information.',
+      { omit: ['cache_control'] },
+    ],
+    [
+      'Malformed input request: the provided reasoning config value is invalid, please reformat your input and try again.',
+      { omit: ['reasoning_effort'] },
+    ],
+    ['adaptive thinking is not supported on this model', { omit: ['reasoning_effort'] }],
   ];
   for (const [message, quirk] of wordings) {
     const error = validation(message);
@@ -132,12 +146,20 @@ mapping('a refusal that names fields says what to leave out, in all wordings tha
   }
 });
 
+mapping('prompt caching is refused as if it were forbidden, and can be left out all the same', () => {
+  const message = 'You invoked an unsupported model or your request did not allow prompt caching.';
+  const error = toModelError(thrown('AccessDeniedException', status(403), message), false);
+  assert.instance(error, FieldsRefused);
+  assert.not.instance(toModelError(thrown('AccessDeniedException', status(403)), false), FieldsRefused);
+});
+
 mapping('a value out of range, another field or a late refusal is nothing to leave out', () => {
   for (const message of [
     'temperature must be less than or equal to 1',
     'This model doesn’t support the system field.',
     'temperatures are not supported',
     'stop_sequences takes only one item',
+    'output_config.format.schema: property "minimum" is not supported',
   ]) {
     assert.not.instance(validation(message), FieldsRefused, message);
   }

@@ -120,6 +120,32 @@ for (const [quirk, changes, inference] of cases) {
   });
 }
 
+const point = { type: 'cache-point' } as const;
+const outputSchema = { name: 'shape', schema: { type: 'object' } };
+
+for (const [field, changes, isIn] of [
+  ['response_format', { outputSchema }, (request: ChatRequest) => 'outputSchema' in request],
+  ['reasoning_effort', { effort: 'high' }, ({ modelFields }: ChatRequest) => 'thinking' in modelFields],
+  ['cache_control', { system: ['a', point] }, ({ system }: ChatRequest) => system.length > 1],
+  [
+    'cache_control',
+    { tools: [{ name: 'look', inputSchema: {}, cachePoint: point }] },
+    ({ tools }: ChatRequest) => tools.some((tool) => 'cachePoint' in tool),
+  ],
+  [
+    'cache_control',
+    { messages: [{ role: 'user', content: [{ type: 'text', text: 'a' }, point] }] },
+    ({ messages }: ChatRequest) => messages.some(({ content }) => content.includes(point)),
+  ],
+] as const) {
+  healing(`${field} is left out for a model that has none: ${Object.keys(changes)}`, async () => {
+    const quirks = [{ models: '*', quirk: { ...plain, reasoning: 'adaptive' as const } }];
+    const { ask, asked } = setUp((request) => (isIn(request) ? refusal({ omit: [field] }) : undefined));
+    assert.equal(await ask({ ...changes, quirks }), answer('a.one'));
+    assert.equal(asked.map(isIn), [true, false]);
+  });
+}
+
 healing(
   'is tried without just once in a request; what else was refused is left out by the next',
   async () => {
@@ -135,7 +161,14 @@ healing(
 );
 
 healing('that was not sent is no reason to try again', async () => {
-  for (const field of ['top_p', 'stop_sequences', 'service_tier'] as const) {
+  for (const field of [
+    'top_p',
+    'stop_sequences',
+    'service_tier',
+    'response_format',
+    'cache_control',
+    'reasoning_effort',
+  ] as const) {
     const { ask, asked, notices } = setUp(() => refusal({ omit: [field] }));
     assert.is((await failureOf(() => ask())).code, 'upstream_rejected');
     assert.is(asked.length, 1, field);
