@@ -60,6 +60,7 @@ export async function* readAnswer(
     const { messageStop } = next.value;
     if (messageStop) {
       const stopReason = required(messageStop.stopReason);
+      if (stopReason.startsWith('malformed_')) throw garbled();
       yield { type: 'end', stopReason, usage: await readUsage(events, clock) };
       return;
     }
@@ -129,6 +130,10 @@ const toUsage = (usage: TokenUsage): Usage => ({
 
 const malformed = () =>
   new GatewayError('upstream_protocol_error', 'Bedrock sent an event that the gateway cannot read.');
+
+/** Bedrock could not read what the model wrote, and says so as if it were an end. */
+const garbled = () =>
+  new GatewayError('upstream_error', 'The model wrote an answer that Bedrock cannot read.');
 
 /** The SDK types what Bedrock must send as if it might be missing; if it ever is, the answer cannot be trusted. */
 function required<T>(value: T | undefined | null): T {

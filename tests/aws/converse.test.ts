@@ -74,7 +74,7 @@ converting('every kind of content has its place', () => {
     { image: { format: 'png', source: { bytes } } },
     { document: { format: 'pdf', name: 'Report', source: { bytes } } },
     { toolUse: { toolUseId: 't1', name: 'look', input: { at: [1] } } },
-    { toolResult: { toolUseId: 't1', content: [{ text: 'seen' }], status: 'success' } },
+    { toolResult: { toolUseId: 't1', content: [{ text: 'seen' }] } },
     { toolResult: { toolUseId: 't2', content: [{ text: 'dark' }], status: 'error' } },
     { reasoningContent: { reasoningText: { text: 'hm', signature: 'sig' } } },
     { reasoningContent: { redactedContent: Buffer.from([0, 1, 2]) } },
@@ -107,9 +107,77 @@ converting('an output schema travels as a string', () => {
   assert.equal(outputConfig, {
     textFormat: {
       type: 'json_schema',
-      structure: { jsonSchema: { name: 'out', schema: '{"type":"object"}' } },
+      structure: { jsonSchema: { name: 'out', schema: '{"additionalProperties":false,"type":"object"}' } },
     },
   });
+});
+
+converting(
+  'each object of a schema says that it has no other properties, as Bedrock wants, unless it says otherwise',
+  () => {
+    const schema = {
+      type: 'object',
+      properties: {
+        type: { type: 'string' },
+        list: { type: 'array', items: { type: ['object', 'null'], properties: {} } },
+        open: { type: 'object', additionalProperties: { type: 'number' } },
+      },
+    };
+    const { outputConfig } = toConverseInput(chatRequest({ outputSchema: { name: 'out', schema } }));
+    const sent = JSON.parse(outputConfig?.textFormat?.structure?.jsonSchema?.schema ?? '');
+    assert.is(sent.additionalProperties, false);
+    assert.is(sent.properties.list.items.additionalProperties, false);
+    assert.equal(sent.properties.open.additionalProperties, { type: 'number' });
+    assert.equal(sent.properties.type, { type: 'string' });
+  },
+);
+
+converting('places to remember from go where they stand, and behind their tool', () => {
+  const point = { type: 'cache-point' } as const;
+  const { system, messages, toolConfig } = toConverseInput(
+    chatRequest({
+      system: ['a', { ...point, ttl: '1h' }, 'b'],
+      messages: [{ role: 'user', content: [{ type: 'text', text: 'c' }, point] }],
+      tools: [{ name: 'look', inputSchema: {}, cachePoint: point }],
+    }),
+  );
+  const plainPoint = { cachePoint: { type: 'default' } };
+  assert.equal(system, [{ text: 'a' }, { cachePoint: { type: 'default', ttl: '1h' } }, { text: 'b' }]);
+  assert.equal(messages, [{ role: 'user', content: [{ text: 'c' }, plainPoint] }]);
+  assert.equal(toolConfig?.tools?.[1], plainPoint);
+});
+
+converting('a message that says nothing is left out, and its neighbours are joined', () => {
+  const silent: Message = { role: 'assistant', content: [{ type: 'text', text: ' ' }] };
+  assert.equal(messagesOf([user('a'), silent, user('b')]), [
+    { role: 'user', content: [{ text: 'a' }, { text: 'b' }] },
+  ]);
+});
+
+converting('documents of one name are told apart, since Bedrock refuses them', () => {
+  const bytes = Uint8Array.of(1);
+  const report = { type: 'document', format: 'pdf', name: 'Report', bytes } as const;
+  const sent = messagesOf([user('a'), { role: 'user', content: [report, report] }, user('b')]);
+  assert.equal(
+    sent?.[0]?.content?.flatMap(({ document }) => document?.name ?? []),
+    ['Report', 'Report (2)'],
+  );
+});
+
+converting('a tool that had nothing to say has a word, since Bedrock refuses a blank', () => {
+  const result = { type: 'tool-result', id: 't', text: '\n', failed: false } as const;
+  const [message] = messagesOf([{ role: 'user', content: [result] }]) ?? [];
+  assert.equal(message?.content, [{ toolResult: { toolUseId: 't', content: [{ text: '(no output)' }] } }]);
+});
+
+converting('what the caller says of itself travels along, and cannot stand in for who it is', () => {
+  const theirs = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`k${n}`, `v${n}`]));
+  const metadata = { tenant: 'mallory', request_id: 'x', 'bad\u0000key': 'bad\u0000value', ...theirs };
+  const { requestMetadata = {} } = toConverseInput(chatRequest({ metadata }));
+  assert.is(requestMetadata['tenant'], 'alice');
+  assert.is(requestMetadata['request_id'], 'request-1');
+  assert.is(requestMetadata['bad_key'], 'bad_value');
+  assert.ok(Object.keys(requestMetadata).length <= 16);
 });
 
 converting('metadata keeps to the letters and the length that Bedrock allows', () => {
