@@ -147,6 +147,15 @@ ending('stop reasons are handed on as they come, also those of tomorrow', () =>
   }),
 );
 
+ending('an answer that Bedrock could not read is a failure, however it ends', () =>
+  overTheWire(async (tell) => {
+    for (const stopReason of ['malformed_tool_use', 'malformed_model_output']) {
+      const pieces = [...shortAnswer.slice(0, 4), stopFrame(stopReason), usageFrame];
+      assert.is(codeOf(await tell({ pieces, end: 'whole' })), 'upstream_error', stopReason);
+    }
+  }),
+);
+
 ending.run();
 
 // ---
