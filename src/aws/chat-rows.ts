@@ -76,6 +76,7 @@ const said = z.object({
     .array(z.object({ role: z.enum(['user', 'assistant']), content: z.array(block) }))
     .check(z.minLength(1)),
   completion: z.string(),
+  reply: z.exactOptional(z.array(block)),
 });
 
 /** A row of the table has some of these; all have the version. */
@@ -120,10 +121,11 @@ export function toTitle({ messages }: Turn): string {
  *
  * @throws `storage_unavailable` when it is too long to be kept
  */
-export function toSlices({ messages, completion, ...fields }: Turn): Partial<ChatFields>[] {
+export function toSlices({ messages, completion, reply, ...fields }: Turn): Partial<ChatFields>[] {
   const stored: z.input<typeof said> = {
     messages: messages.map(({ role, content }) => ({ role, content: content.flatMap(toStored) })),
     completion,
+    ...(reply && { reply: reply.flatMap(toStored) }),
   };
   const text = JSON.stringify(stored);
   if (Buffer.byteLength(text) > MAX_TURN_BYTES) {

@@ -5,17 +5,21 @@ import { type Ask, toFailure } from './ask.ts';
 import { within } from './clock.ts';
 import { GatewayError, toGatewayError } from './errors.ts';
 import { assertNever, isTerminal, type Terminal, type Usage } from './events.ts';
-import type { ChatRequest, Message } from './request.ts';
+import { createReply } from './reply.ts';
+import type { ChatRequest, ContentBlock, Message } from './request.ts';
+import { joinTurns } from './tool-turns.ts';
 
 /** A conversation is its tenant's: the same id of another tenant is another conversation. */
 export type ChatKey = { readonly tenant: string; readonly chatId: string };
 
 /** One question and what came of it. */
 export type Turn = {
-  /** What was asked: as a rule one message of the user. Only the first turn may have more. */
+  /** What was asked: as a rule one message of the user, or the results of tools. Only in the first turn may the assistant speak. */
   readonly messages: readonly Message[];
   /** The text of the answer, as far as it came. */
   readonly completion: string;
+  /** All of an answer that called tools, in order, as it is sent back. Absent where the text is all that is needed. */
+  readonly reply?: readonly ContentBlock[];
   readonly model: string;
   /** `partial` when it failed in mid-answer, `failed` when nothing had come. */
   readonly state: 'complete' | 'partial' | 'cancelled' | 'failed';
@@ -65,7 +69,10 @@ const KEEP_MS = 4_000;
 /** What an answer has after its deadline to be kept, in milliseconds: the process may end soon after. */
 const LAST_MS = 4_500;
 
-/** Asks with what was said before in front of the question; where that cannot be read nobody is asked, since the answer would be silently wrong. */
+/**
+ * Asks with what was said before in front of the question; where that cannot be read, or does not fit, nobody is asked, since the answer
+ * would be silently wrong.
+ */
 export function withRecall(ask: Ask, chats: Pick<Chats, 'recall'>): Ask {
   const recall = async ({ conversation, caller }: ChatRequest): Promise<readonly Turn[]> => {
     if (!conversation || conversation.isNew) return [];
@@ -75,17 +82,13 @@ export function withRecall(ask: Ask, chats: Pick<Chats, 'recall'>): Ask {
     return turns;
   };
   return async function* askWithRecall(request, options) {
-    const turns = await recall(request).catch(toGatewayError);
-    if (turns instanceof GatewayError) yield toFailure(turns);
-    else yield* ask({ ...request, messages: [...turns.flatMap(toMessages), ...request.messages] }, options);
+    const messages = await recall(request)
+      .then((turns) => joinTurns(turns, request))
+      .catch(toGatewayError);
+    if (messages instanceof GatewayError) yield toFailure(messages);
+    else yield* ask({ ...request, messages }, options);
   };
 }
-
-/** A turn that came to nothing is passed over; what was heard of a broken one was heard. */
-const toMessages = ({ messages, completion }: Turn): readonly Message[] =>
-  completion.trim() === ''
-    ? []
-    : [...messages, { role: 'assistant', content: [{ type: 'text', text: completion }] }];
 
 /** Asks, and keeps question and answer before it tells the end, which says whether they are kept: every turn whose answer began. */
 export function withMemory(ask: Ask, { chats, notify }: MemoryParts): Ask {
@@ -97,6 +100,7 @@ export function withMemory(ask: Ask, { chats, notify }: MemoryParts): Ask {
     }
     const { chatId, isNew, ttlSeconds } = conversation;
     const { clock, deadline } = options;
+    const reply = createReply();
     let completion = '';
     let model: string | undefined;
     for await (const event of ask(request, options)) {
@@ -108,14 +112,17 @@ export function withMemory(ask: Ask, { chats, notify }: MemoryParts): Ask {
         const isKept = model !== undefined && (await keep(model, event));
         yield event.type === 'done' ? { ...event, saved: isKept } : event;
       } else {
+        reply.note(event);
         yield event;
       }
     }
 
     async function keep(answeredBy: string, terminal: Terminal): Promise<boolean> {
       const key = { tenant: caller.tenant, chatId };
-      const outcome = toOutcome(terminal, completion);
-      const turn: Turn = { messages, completion, model: answeredBy, at: clock.now(), ...outcome };
+      const blocks = reply.blocks();
+      const said = { completion, ...(blocks && { reply: blocks }) };
+      const outcome = toOutcome(terminal, said);
+      const turn: Turn = { messages, ...said, model: answeredBy, at: clock.now(), ...outcome };
       const keeping = isNew ? chats.begin(key, turn, ttlSeconds) : chats.append(key, turn, ttlSeconds);
       try {
         const ms = Math.min(KEEP_MS, deadline + LAST_MS - clock.now());
@@ -135,14 +142,17 @@ export function withMemory(ask: Ask, { chats, notify }: MemoryParts): Ask {
   };
 }
 
-function toOutcome(terminal: Terminal, completion: string): Pick<Turn, 'state' | 'stopReason' | 'usage'> {
+function toOutcome(
+  terminal: Terminal,
+  { completion, reply }: Pick<Turn, 'completion' | 'reply'>,
+): Pick<Turn, 'state' | 'stopReason' | 'usage'> {
   switch (terminal.type) {
     case 'done':
       return { state: 'complete', stopReason: terminal.stopReason, usage: terminal.usage };
     case 'cancelled':
       return { state: 'cancelled', usage: terminal.usage };
     case 'error':
-      return { state: completion === '' ? 'failed' : 'partial', usage: null };
+      return { state: completion === '' && !reply ? 'failed' : 'partial', usage: null };
     default:
       return assertNever(terminal);
   }

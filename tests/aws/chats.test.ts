@@ -71,6 +71,47 @@ keeping(
   }),
 );
 
+keeping(
+  'an answer that called tools is read back with all that is sent back of it',
+  inTables(async ({ chats: table }) => {
+    const chats = createChats(table);
+    const first = turn('Let me look.', {
+      reply: [
+        { type: 'reasoning', text: 'Hm.', signature: 's' },
+        { type: 'reasoning', text: '', redacted: 'AA==' },
+        { type: 'text', text: 'Let me look.' },
+        { type: 'tool-use', id: 't', name: 'look', input: { at: [1, null, { deep: true }] } },
+      ],
+      stopReason: 'tool_use',
+    });
+    const second = turn('Here.', {
+      messages: asking({ type: 'tool-result', id: 't', text: 'a cage', failed: false }),
+    });
+    await chats.begin(key, first, HOUR);
+    await chats.append(key, second, HOUR);
+    assert.equal(await chats.recall(key, 2), [first, second]);
+    assert.equal((await chats.read(key))?.turns, [first, second]);
+    assert.is((await chats.list('alice', { limit: 9 })).chats[0]?.title, 'Why Let me look.?');
+  }),
+);
+
+keeping('a turn without calls lies in its row as ever, and is what such a row holds', () => {
+  const kept = turn('one');
+  const [row] = toRows('k', 1, toSlices(kept), 1);
+  const { messages, completion, ...fields } = kept;
+  const bytes = Buffer.from(JSON.stringify({ messages, completion }));
+  assert.equal(row, { version: 1, bytes: row?.bytes, ...fields, parts: 1, pk: 'k', sk: 1, ttl: 1 });
+  assert.ok(bytes.equals(row?.bytes ?? Buffer.alloc(0)));
+  assert.not('reply' in toTurn(row ? [row] : []));
+});
+
+keeping('a turn whose reply cannot be understood cannot be read', async () => {
+  const [row] = toRows('k', 1, toSlices(turn('one')), 1);
+  const bytes = Buffer.from(JSON.stringify({ messages: turn('one').messages, completion: '', reply: ['?'] }));
+  const { code } = await failureOf(() => toTurn(row ? [{ ...row, bytes }] : []));
+  assert.is(code, 'history_unavailable');
+});
+
 keeping('any text survives being cut anywhere', () => {
   const text = fc.string({ unit: 'grapheme-composite', maxLength: 60 });
   fc.assert(

@@ -16,6 +16,11 @@ const down = new GatewayError('storage_unavailable', 'The table is down.');
 const first: Conversation = { chatId: 'c1', isNew: true, isKept: true, maxTurns: 20, ttlSeconds: 60 };
 const next: Conversation = { ...first, isNew: false };
 
+const call: ModelEvent[] = [
+  { type: 'tool-start', block: 2, id: 't1', name: 'look' },
+  { type: 'tool-end', block: 2 },
+];
+
 const step = fc.constantFrom<Step>(
   text('a'),
   text('bb'),
@@ -28,10 +33,15 @@ const step = fc.constantFrom<Step>(
   new Error('crash'),
   'hang',
 );
+const some = fc.oneof(
+  { weight: 5, arbitrary: step.map((one) => [one]) },
+  fc.constantFrom<Step[]>(call, call.slice(1)),
+);
+const steps = fc.array(some, { maxLength: 6 }).map((parts) => parts.flat());
 const script = fc.record({
   steps: fc.oneof(
-    fc.array(step, { maxLength: 6 }),
-    fc.array(step, { maxLength: 6 }).map((steps): Step[] => [begin, ...steps, end]),
+    steps,
+    steps.map((all): Step[] => [begin, ...all, end]),
   ),
   store: fc.constantFrom('kept', 'kept', 'refused', 'deleted', 'slow', 'too slow'),
   conversation: fc.constantFrom(first, next, { ...next, isKept: false }),
@@ -83,15 +93,18 @@ always('one event ends it, and saved is said of just the turns that are there', 
       if (!kind) return;
       const told = events.map((event) => (event.type === 'text-delta' ? event.text : '')).join('');
       assert.is(kind.completion, told);
-      const state = { done: 'complete', cancelled: 'cancelled', error: told === '' ? 'failed' : 'partial' }[
-        last.type
-      ];
+      const started = events.findIndex(({ type }) => type === 'tool-start');
+      const isCalled = started !== -1 && events.slice(started).some(({ type }) => type === 'tool-end');
+      assert.is(kind.reply !== undefined, isCalled, 'whole calls are kept');
+      const broken = told === '' && !isCalled ? 'failed' : 'partial';
+      const state = { done: 'complete', cancelled: 'cancelled', error: broken }[last.type];
       assert.is(kind.state, state);
       reached.add(kind.state).add(store);
+      if (isCalled) reached.add('called');
     }),
-    { numRuns: 500 },
+    { numRuns: 1_000 },
   );
-  for (const what of ['complete', 'cancelled', 'partial', 'failed', 'kept', 'slow']) {
+  for (const what of ['complete', 'cancelled', 'partial', 'failed', 'kept', 'slow', 'called']) {
     assert.ok(reached.has(what), `${what} was never reached`);
   }
 });

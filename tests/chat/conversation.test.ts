@@ -158,6 +158,31 @@ recalling('a conversation that cannot be read fails, and nobody is asked', async
   }
 });
 
+const results: Message = {
+  role: 'user',
+  content: [{ type: 'tool-result', id: 't1', text: 'a cage', failed: false }],
+};
+
+recalling('an answer that called tools comes before what they returned, whole', async () => {
+  const reply = [
+    { type: 'reasoning', text: 'Hm.', signature: 's' },
+    { type: 'tool-use', id: 't1', name: 'look', input: { at: 1 } },
+  ] as const;
+  const turns = [{ ...turn('What?', ''), reply }];
+  const { ask, asked } = build(whole, { recall: async () => turns });
+  await ask({ conversation: next, model: 'some-model', messages: [results] });
+  assert.equal(asked[0]?.messages, [said('user', 'What?'), { role: 'assistant', content: reply }, results]);
+});
+
+recalling('results of calls that nobody made are refused, in a conversation of any kind', async () => {
+  for (const conversation of [next, first]) {
+    const { ask, asked, kept } = build(whole);
+    const events = await ask({ conversation, messages: [results] });
+    assert.equal([codeOf(events), events.length, asked.length, kept.length], ['invalid_request', 1, 0, 0]);
+    assert.is(events[0]?.type === 'error' && events[0].param, 'messages');
+  }
+});
+
 recalling.run();
 
 // ---
@@ -211,6 +236,12 @@ keeping('the end is told only when the turn is kept', async () => {
   assert.ok(isSaved(events));
 });
 
+const call: ModelEvent[] = [
+  { type: 'tool-start', block: 2, id: 't1', name: 'look' },
+  { type: 'tool-delta', block: 2, json: '{"at":1}' },
+  { type: 'tool-end', block: 2 },
+];
+const reply = [{ type: 'tool-use', id: 't1', name: 'look', input: { at: 1 } }] as const;
 const late: ModelEvent = { type: 'reasoning-delta', block: 1, text: 'hm' };
 const ends: [what: string, script: Step[], expected: Partial<Turn>][] = [
   [
@@ -222,6 +253,27 @@ const ends: [what: string, script: Step[], expected: Partial<Turn>][] = [
     'broken off',
     [begin, text('A '), late, text('ca'), down],
     { state: 'partial', completion: 'A ca', usage: null },
+  ],
+  [
+    'with a call of a tool',
+    [begin, text('A'), ...call, { type: 'end', stopReason: 'tool_use', usage: null }],
+    {
+      state: 'complete',
+      completion: 'A',
+      stopReason: 'tool_use',
+      usage: null,
+      reply: [{ type: 'text', text: 'A' }, ...reply],
+    },
+  ],
+  [
+    'broken off after a call, before its first word',
+    [begin, ...call, down],
+    { state: 'partial', completion: '', usage: null, reply },
+  ],
+  [
+    'broken off in the midst of a call',
+    [begin, ...call.slice(0, 2), down],
+    { state: 'failed', completion: '', usage: null },
   ],
   ['broken off before its first word', [begin, late, down], { state: 'failed', completion: '', usage: null }],
 ];
