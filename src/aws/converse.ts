@@ -53,8 +53,12 @@ function toMessages(messages: readonly Message[]): BedrockMessage[] {
     if (last?.role === role) last.content.push(...blocks);
     else if (blocks.length > 0) joined.push({ role, content: blocks });
   }
-  return joined;
+  return joined.map(({ role, content }) => ({ role, content: content.toSorted(byPlace) }));
 }
+
+/** Some models want the results of tools before anything else that the user says. */
+const byPlace = (one: BedrockBlock, other: BedrockBlock) =>
+  Number(one.toolResult === undefined) - Number(other.toolResult === undefined);
 
 const saysSomething = (block: ContentBlock) => block.type !== 'text' || block.text.trim() !== '';
 

@@ -71,11 +71,11 @@ converting('every kind of content has its place', () => {
     { type: 'reasoning', text: '', redacted: 'AAEC' },
   ];
   assert.equal(messagesOf([{ role: 'user', content }])?.[0]?.content, [
+    { toolResult: { toolUseId: 't1', content: [{ text: 'seen' }] } },
+    { toolResult: { toolUseId: 't2', content: [{ text: 'dark' }], status: 'error' } },
     { image: { format: 'png', source: { bytes } } },
     { document: { format: 'pdf', name: 'Report', source: { bytes } } },
     { toolUse: { toolUseId: 't1', name: 'look', input: { at: [1] } } },
-    { toolResult: { toolUseId: 't1', content: [{ text: 'seen' }] } },
-    { toolResult: { toolUseId: 't2', content: [{ text: 'dark' }], status: 'error' } },
     { reasoningContent: { reasoningText: { text: 'hm', signature: 'sig' } } },
     { reasoningContent: { redactedContent: Buffer.from([0, 1, 2]) } },
   ]);
@@ -152,6 +152,20 @@ converting('a message that says nothing is left out, and its neighbours are join
   assert.equal(messagesOf([user('a'), silent, user('b')]), [
     { role: 'user', content: [{ text: 'a' }, { text: 'b' }] },
   ]);
+});
+
+converting('results of tools come before what else the user says in a turn', () => {
+  const result = (id: string) => ({ type: 'tool-result', id, text: 'seen', failed: false }) as const;
+  const sent = messagesOf([
+    user('a'),
+    { role: 'user', content: [result('t1')] },
+    user('b'),
+    { role: 'user', content: [result('t2')] },
+  ]);
+  assert.equal(
+    sent?.[0]?.content?.map(({ text, toolResult }) => text ?? toolResult?.toolUseId),
+    ['t1', 't2', 'a', 'b'],
+  );
 });
 
 converting('documents of one name are told apart, since Bedrock refuses them', () => {
