@@ -48,7 +48,10 @@ function toMessages(messages: readonly Message[]): BedrockMessage[] {
   const joined: { role: Message['role']; content: BedrockBlock[] }[] = [];
   const rename = createNames();
   for (const { role, content } of messages) {
-    const blocks = content.filter(saysSomething).map((block) => toBlock(rename(block)));
+    const blocks = content
+      .filter(saysSomething)
+      .filter(hasSomethingBefore)
+      .map((block) => toBlock(rename(block)));
     const last = joined.at(-1);
     if (last?.role === role) last.content.push(...blocks);
     else if (blocks.length > 0) joined.push({ role, content: blocks });
@@ -59,6 +62,12 @@ function toMessages(messages: readonly Message[]): BedrockMessage[] {
 /** Some models want the results of tools before anything else that the user says. */
 const byPlace = (one: BedrockBlock, other: BedrockBlock) =>
   Number(one.toolResult === undefined) - Number(other.toolResult === undefined);
+
+/** Bedrock refuses a place to remember from with nothing new before it, or with thoughts. */
+function hasSomethingBefore({ type }: ContentBlock, index: number, blocks: readonly ContentBlock[]): boolean {
+  const before = blocks[index - 1]?.type ?? 'cache-point';
+  return type !== 'cache-point' || (before !== 'cache-point' && before !== 'reasoning');
+}
 
 const saysSomething = (block: ContentBlock) => block.type !== 'text' || block.text.trim() !== '';
 
@@ -182,4 +191,4 @@ function toMetadata({ metadata = {}, caller, requestId }: ChatRequest): Record<s
 }
 
 /** Bedrock takes at most 256 characters of a small alphabet in metadata. */
-const toMetadataText = (text: string) => text.replaceAll(/[^a-zA-Z0-9\s:_@$#=/+,.-]/g, '_').slice(0, 256);
+const toMetadataText = (text: string) => text.replaceAll(/[^a-zA-Z0-9 :_@$#=/+,.-]/g, '_').slice(0, 256);

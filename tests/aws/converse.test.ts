@@ -147,6 +147,19 @@ converting('places to remember from go where they stand, and behind their tool',
   assert.equal(toolConfig?.tools?.[1], plainPoint);
 });
 
+converting('a place to remember from with nothing before it is left out, since Bedrock refuses it', () => {
+  const point = { type: 'cache-point' } as const;
+  const text = { type: 'text', text: 'a' } as const;
+  const thought = { type: 'reasoning', text: 'hm', signature: 'sig' } as const;
+  const plainPoint = { cachePoint: { type: 'default' } };
+  const sent = messagesOf([
+    { role: 'user', content: [{ type: 'text', text: ' ' }, point, text, point, point] },
+    { role: 'assistant', content: [thought, point, text, point] },
+  ]);
+  assert.equal(sent?.[0]?.content, [{ text: 'a' }, plainPoint]);
+  assert.equal(sent?.[1]?.content?.slice(1), [{ text: 'a' }, plainPoint]);
+});
+
 converting('a message that says nothing is left out, and its neighbours are joined', () => {
   const silent: Message = { role: 'assistant', content: [{ type: 'text', text: ' ' }] };
   assert.equal(messagesOf([user('a'), silent, user('b')]), [
