@@ -1,7 +1,7 @@
 /**
  * `npm run bundles`: how large the functions are and what is in them. Exits with 1 when something is in them that does not belong there.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type Bundle, bundle, type Entry } from '../cdk/bundle.ts';
@@ -44,10 +44,16 @@ const kilobytes = (bytes: number) => `${(bytes / 1024).toFixed(1).padStart(8)} K
 
 function describe(entry: Entry): string[] {
   const bundled = bundle(entry);
-  const { size } = statSync(bundled.file);
-  const zipped = gzipSync(readFileSync(bundled.file)).length;
+  const files = readdirSync(bundled.folder).map((name) => readFileSync(join(bundled.folder, name)));
+  const sum = (sizes: readonly number[]) => kilobytes(sizes.reduce((one, other) => one + other, 0)).trim();
+  const size = sum(files.map(({ length }) => length));
+  const zipped = sum(files.map((bytes) => gzipSync(bytes).length));
   const lines = [...contentsOf(bundled)].map(([name, bytes]) => `  ${kilobytes(bytes)}  ${name}`);
-  return [`${entry}: ${kilobytes(size).trim()}, compressed ${kilobytes(zipped).trim()}`, ...lines, ''];
+  return [
+    `${entry}: ${size}, compressed ${zipped}, ${files.length === 1 ? 'in one file' : `in ${files.length} files`}`,
+    ...lines,
+    '',
+  ];
 }
 
 if (import.meta.main) {

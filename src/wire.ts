@@ -13,6 +13,7 @@ import { createAnswers } from './aws/answers.ts';
 import { createBedrockModel } from './aws/bedrock.ts';
 import { createChats } from './aws/chats.ts';
 import { createConnections } from './aws/connections.ts';
+import { createEmbedder } from './aws/embeddings.ts';
 import { countMetric, toMetrics } from './aws/metrics.ts';
 import { createLiveSettings, type SettingsNotice } from './aws/parameters.ts';
 import { createParts } from './aws/parts.ts';
@@ -28,6 +29,7 @@ import { type Notice, withAttempts } from './chat/attempts.ts';
 import { withCache } from './chat/cache.ts';
 import type { Clock } from './chat/clock.ts';
 import { type Chats, type MemoryNotice, withMemory, withRecall } from './chat/conversation.ts';
+import { createEmbed } from './chat/embed.ts';
 import type { GatewayError } from './chat/errors.ts';
 import { underLease } from './chat/lease.ts';
 import type { CacheNotice } from './chat/lookup.ts';
@@ -83,6 +85,7 @@ function join(env: NodeJS.ProcessEnv): Gateway {
     clock,
     notify: (notice) => logNotice(logger, notice, meter),
   });
+  const embed = createEmbed({ embedder: createEmbedder(bedrock), clock });
   const { load: loadSettings, ageSeconds } = createLiveSettings({
     read: createParameterReader(createSsmClient(), path),
     deployed: deployedModels(env),
@@ -97,7 +100,7 @@ function join(env: NodeJS.ProcessEnv): Gateway {
   return {
     ...store,
     ...createCallbacks(env, bedrock.config.credentials),
-    app: createApp({ ...store, ask, loadSettings, clock, allowedOrigins }),
+    app: createApp({ ...store, ask, embed, loadSettings, clock, allowedOrigins }),
     ask,
     loadSettings,
     allowedOrigins,

@@ -28,7 +28,7 @@ const LAYERS: readonly Layer[] = [
   {
     within: 'src/doors',
     files: ['src/doors', 'src/chat', 'src/names.ts'],
-    packages: ['hono', 'zod/mini', 'type aws-lambda', 'node:*'],
+    packages: ['hono', 'zod/mini', 'js-tiktoken', 'type aws-lambda', 'node:*'],
   },
   {
     within: 'src/chat',

@@ -1,11 +1,13 @@
 /**
- * Whether the models answer, by asking each of them something. In an account that has never used a model of another company, the first
+ * Whether the models answer, by asking each of them something: those that embed for an embedding. In an account that has never used a model of another company, the first
  * question is also what makes Bedrock sign the agreement with AWS Marketplace, when whoever asks may.
  * @see https://docs.aws.amazon.com/bedrock/latest/userguide/model-access.html
  */
-import { BedrockRuntimeClient, ConverseCommand } from '@aws-sdk/client-bedrock-runtime';
+import { BedrockRuntimeClient, ConverseCommand, InvokeModelCommand } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import type { Config } from '../../cdk/config.ts';
+import { toInvokeInput } from '../../src/aws/embeddings.ts';
+import { findFamily, usualDimensions } from '../../src/chat/embed.ts';
 import { ask, type Finding, ok, type Place } from './finding.ts';
 import { explainModelFailure } from './model-failures.ts';
 
@@ -35,15 +37,25 @@ export async function checkModels(config: Config, place: Place): Promise<Finding
 }
 
 async function checkModel(client: BedrockRuntimeClient, model: string, place: Place): Promise<Finding> {
+  try {
+    await ask<unknown>(place, (abortSignal) => sayHi(client, model, { abortSignal }));
+    return ok('model', `${model} answers.`);
+  } catch (error) {
+    return explainModelFailure(error, model, place.region);
+  }
+}
+
+function sayHi(client: BedrockRuntimeClient, model: string, options: { readonly abortSignal: AbortSignal }) {
+  const family = findFamily(model);
+  if (family) {
+    const dimensions = usualDimensions(family);
+    const call = { model, family, dimensions, texts: ['hi'], inputType: 'search_query' } as const;
+    return client.send(new InvokeModelCommand(toInvokeInput(call)), options);
+  }
   const question = new ConverseCommand({
     modelId: model,
     messages: [{ role: 'user', content: [{ text: 'Hi' }] }],
     inferenceConfig: { maxTokens: MAX_TOKENS }, // and nothing else: several models refuse a temperature
   });
-  try {
-    await ask(place, (abortSignal) => client.send(question, { abortSignal }));
-    return ok('model', `${model} answers.`);
-  } catch (error) {
-    return explainModelFailure(error, model, place.region);
-  }
+  return client.send(question, options);
 }

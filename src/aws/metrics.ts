@@ -57,9 +57,9 @@ export function toMetrics(record: Measured, { isRequest, settingsAgeSeconds, ...
   return toLine([...own, ...failed, { values: { Faults: isFault ? 1 : undefined } }], line);
 }
 
-/** The times are those of whole answers: how long it takes to refuse says nothing of how long it takes to answer. */
+/** The times are those of whole answers: how long it takes to refuse, or to embed, says nothing of how long it takes to answer. */
 function measure({ outcome, cache, ...record }: Measured): Values {
-  const isDone = outcome === 'done';
+  const isAnswer = outcome === 'done' && record.first_event_ms !== undefined;
   const when = (isSo: boolean) => (isSo ? 1 : undefined);
   return {
     Requests: 1,
@@ -68,8 +68,8 @@ function measure({ outcome, cache, ...record }: Measured): Values {
     CacheMisses: when(cache === 'miss'),
     InputTokens: record.input_tokens,
     OutputTokens: record.output_tokens,
-    FirstEventMs: isDone ? record.first_event_ms : undefined,
-    TotalMs: isDone ? record.total_ms : undefined,
+    FirstEventMs: isAnswer ? record.first_event_ms : undefined,
+    TotalMs: isAnswer ? record.total_ms : undefined,
   };
 }
 

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { noSuchChat } from './conversation.ts';
 import { GatewayError } from './errors.ts';
-import { isOffered, resolveModel } from './models.ts';
+import { chooseModel, isOffered, resolveModel } from './models.ts';
 import type { Caching, ChatRequest, Conversation, Inference, Question } from './request.ts';
 import type { Settings } from './settings.ts';
 
@@ -16,11 +16,7 @@ import type { Settings } from './settings.ts';
  */
 export function createRequest(question: Question, settings: Settings): ChatRequest {
   const { systemPrompt, fallbackModels, modelQuirks, guardrailId, guardrailVersion, serviceTier } = settings;
-  const model = resolveModel(question.model ?? settings.defaultModel, settings);
-  if (!isOffered(model, settings)) {
-    const message = 'This gateway does not offer that model; GET /v1/models lists those it does.';
-    throw new GatewayError('model_not_found', message, { param: 'model' });
-  }
+  const model = chooseModel(question.model ?? settings.defaultModel, settings);
   const { chat, cache, ...asked } = question;
   const conversation = toConversation(question, settings);
   return {

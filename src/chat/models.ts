@@ -1,6 +1,7 @@
 /**
  * Which models there are: the names callers use, and what an operator and a deployment let through.
  */
+import { GatewayError } from './errors.ts';
 
 /** What decides over models; a part of `Settings`. */
 export type ModelRules = {
@@ -18,6 +19,18 @@ export const resolveModel = (name: string, { modelAliases }: ModelRules): string
 
 export const isOffered = (model: string, { allowedModels, modelCeiling }: ModelRules): boolean =>
   [allowedModels, modelCeiling].every((patterns) => patterns.some((pattern) => fits(pattern, model)));
+
+/**
+ * The model that a caller's name stands for.
+ *
+ * @throws `model_not_found` when it is not on offer
+ */
+export function chooseModel(name: string, rules: ModelRules): string {
+  const model = resolveModel(name, rules);
+  if (isOffered(model, rules)) return model;
+  const message = 'This gateway does not offer that model; GET /v1/models lists those it does.';
+  throw new GatewayError('model_not_found', message, { param: 'model' });
+}
 
 /** Every name that a caller can ask for and that is known here, the default first: a pattern stands for names that are not. */
 export function namesOnOffer(rules: ModelRules): readonly string[] {

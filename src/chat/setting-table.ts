@@ -44,7 +44,7 @@ const optional = <T>(name: string, kind: Kind<T>, meaning: string): Setting<T | 
 });
 
 export const shippedModels =
-  'global.amazon.nova-2-lite-v1:0,global.anthropic.claude-sonnet-4-6,global.anthropic.claude-haiku-4-5-20251001-v1:0,openai.gpt-oss-120b-1:0';
+  'global.amazon.nova-2-lite-v1:0,global.anthropic.claude-sonnet-4-6,global.anthropic.claude-haiku-4-5-20251001-v1:0,openai.gpt-oss-120b-1:0,amazon.titan-embed-text-v2:0';
 const MAX_BODY_BYTES = 5 * 1024 * 1024;
 const MONTH_SECONDS = String(30 * 24 * 60 * 60);
 const YEAR_SECONDS = 366 * 24 * 60 * 60;

@@ -13,15 +13,18 @@ import { createCancelRoute } from './cancel.ts';
 import { createChatRoute } from './chat.ts';
 import { type ChatArchive, deleteChat, listChats, readChat } from './chats.ts';
 import { type AppEnv, callerOf } from './edge.ts';
+import { createEmbeddingsRoute, type EmbeddingsParts } from './embeddings.ts';
 import { toErrorResponse } from './envelope.ts';
-import { listModels } from './models.ts';
+import { listModels, readModel } from './models.ts';
+import { createCompletionsRoute } from './openai.ts';
 import { noteError } from './record.ts';
 
-export type AppParts = ChatParts & {
-  readonly chats: ChatArchive;
-  /** Origins whose pages may call, or `*`. */
-  readonly allowedOrigins: readonly string[];
-};
+export type AppParts = ChatParts &
+  EmbeddingsParts & {
+    readonly chats: ChatArchive;
+    /** Origins whose pages may call, or `*`. */
+    readonly allowedOrigins: readonly string[];
+  };
 
 export function createApp(parts: AppParts): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
@@ -32,7 +35,11 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
   app.get('/health', (c) => c.json({ status: 'ok' }));
   app.use(requireIdentity);
   app.get('/v1/models', listModels(parts));
+  app.get('/v1/models/:id{.+}', readModel(parts));
   app.post('/v1/chat', createChatRoute(parts));
+  app.post('/v1/chat/completions', createCompletionsRoute(parts));
+  app.post('/v1/embeddings', createEmbeddingsRoute(parts));
+  app.post('/v1/responses', refuseResponses);
   app.delete('/v1/requests/:request_id', createCancelRoute(parts));
   app.get('/v1/chats', listChats(parts));
   app.get('/v1/chats/:chat_id', readChat(parts));
@@ -43,12 +50,14 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
   return app;
 }
 
-/** Not on the Function URL, which writes these headers itself: a browser refuses to see them twice. */
+/**
+ * Not on the Function URL, which writes these headers itself: a browser refuses to see them twice. A listed origin may send any header, as
+ * OpenAI's client does with a dozen of its own.
+ */
 function createCors(origins: readonly string[]): MiddlewareHandler<AppEnv> {
   const crossOrigin = cors({
     origin: origins.includes('*') ? '*' : [...origins],
     allowMethods: ['GET', 'POST', 'DELETE'],
-    allowHeaders: ['authorization', 'content-type', 'x-api-key'],
     exposeHeaders: EXPOSED_HEADERS,
     maxAge: 600,
   });
@@ -71,6 +80,12 @@ async function noteResponse(c: Context<AppEnv>, next: () => Promise<void>) {
 async function requireIdentity(c: Context<AppEnv>, next: () => Promise<void>) {
   callerOf(c);
   await next();
+}
+
+/** The default of some clients, whose users would look for the fault in the address. */
+function refuseResponses(): never {
+  const advice = 'This gateway does not speak the Responses API; have the client use chat completions.';
+  throw new GatewayError('not_found', advice);
 }
 
 function refuseMethod(c: Context<AppEnv>, allowed: string[]) {

@@ -14,15 +14,12 @@ import type { Caller, ChatRequest, Question } from '../chat/request.ts';
 import type { Settings } from '../chat/settings.ts';
 import { throwFailure } from './answer.ts';
 import { readJson } from './body.ts';
-import { type AppEnv, callerOf } from './edge.ts';
+import { type AppEnv, callerOf, silenceMsAt } from './edge.ts';
 import { noteAnswer } from './record.ts';
 import { type SseWriter, sseHeaders, streamSse } from './sse.ts';
 
 /** How long the headers wait for the first event, so that an early failure can have its own status. */
 const COMMIT_MS = 10_000;
-
-/** API Gateway cuts a REST response that is silent for 5 minutes, and an answer in one piece is silent until it is whole. */
-const REST_SILENCE_MS = 290_000;
 
 /** What an answer may take to end after its deadline. */
 const LAST_WORDS_MS = 5_000;
@@ -106,9 +103,7 @@ export function createAskRoute({ ask, requests, loadSettings, clock }: ChatParts
     writer: AnswerWriter,
   ) {
     const { signal } = c.env;
-    const restDeadline =
-      request.caller.door === 'rest' ? clock.now() + REST_SILENCE_MS : Number.POSITIVE_INFINITY;
-    const deadline = Math.min(c.env.deadline, restDeadline);
+    const deadline = Math.min(c.env.deadline, clock.now() + silenceMsAt(request.caller.door));
     const { events, toHeaders } = begin(c, request, { signal, deadline }, lease);
     try {
       return c.json(await writer.collect(events), 200, toHeaders());

@@ -29,3 +29,10 @@ export function callerOf(c: Context<AppEnv>): Caller {
       : 'Send an API key as x-api-key or as Authorization: Bearer.';
   throw new GatewayError('unauthorized', advice);
 }
+
+/**
+ * How long an answer may be silent at a door, in milliseconds, and one in one piece is until it is whole: API Gateway cuts a REST response
+ * after 5 minutes.
+ */
+export const silenceMsAt = (door: Caller['door']): number =>
+  door === 'rest' ? 290_000 : Number.POSITIVE_INFINITY;

@@ -21,8 +21,8 @@ const documentName = z
   .string()
   .check(
     z.regex(
-      /^[\w()[\]-]+( [\w()[\]-]+)*$/,
-      'must be words of letters, digits, - _ ( ) [ ] with single spaces',
+      /^[A-Za-z0-9()[\]-]+( [A-Za-z0-9()[\]-]+)*$/,
+      'must be words of A-Z, a-z, 0-9, - ( ) [ ] with single spaces',
     ),
   )
   .check(z.maxLength(200));
@@ -47,9 +47,11 @@ const content = z.pipe(
   z.array(block).check(z.refine(saysSomething, 'must hold some text, and a document needs text beside it')),
 );
 
-function saysSomething(blocks: readonly { readonly type: string; readonly text?: string }[]): boolean {
+/** Whether a message of the user is one: Bedrock takes images without a word, and documents not. */
+export function saysSomething(blocks: readonly { readonly type: string; readonly text?: string }[]): boolean {
   const hasText = blocks.some(({ text }) => text !== undefined && text.trim() !== '');
-  return hasText || (blocks.length > 0 && blocks.every(({ type }) => type === 'image'));
+  const types = blocks.map(({ type }) => type).filter((type) => type !== 'cache-point');
+  return hasText || (types.length > 0 && types.every((type) => type === 'image'));
 }
 
 const messages = z

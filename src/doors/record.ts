@@ -39,7 +39,7 @@ export type RequestRecord = {
 export const toPrincipalName = (tenant: string): string => tenant.replace(/^arn:.*:/, '');
 
 /** Routes of the HTTP doors that ask a model. */
-const askingRoutes: readonly unknown[] = ['/v1/chat'];
+const askingRoutes: readonly unknown[] = ['/v1/chat', '/v1/chat/completions', '/v1/embeddings'];
 
 /** The worker of the WebSocket door, and what stands in for one that died, in place of a method. */
 const askingMethods: readonly string[] = ['WORK', 'FAILED_WORK'];

@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bundle } from '../../cdk/bundle.ts';
+import { type Bundle, bundle } from '../../cdk/bundle.ts';
 import { contentsOf, readLock, strangersIn } from '../../scripts/bundles.ts';
 
 const entries = ['http', 'websocket', 'authorizer'] as const;
@@ -19,7 +20,9 @@ for (const entry of entries) {
       imports.filter(({ path, external }) => external && !isBuiltin(path)),
       [],
     );
-    assert.not.match(readFileSync(bundle(entry).file, 'utf8'), /Dynamic require of/);
+    for (const file of readdirSync(bundle(entry).folder)) {
+      assert.not.match(readFileSync(join(bundle(entry).folder, file), 'utf8'), /Dynamic require of/);
+    }
   });
 }
 
@@ -31,6 +34,32 @@ bundles(
       for (const name of ['@aws-sdk/client-bedrock-runtime', '@aws-sdk/client-dynamodb', 'src']) {
         assert.ok(contents.includes(name), name);
       }
+    }
+  },
+);
+
+/** What is read of a bundle when it starts. */
+function filesReadAtOnce({ metafile: { outputs } }: Bundle, from: string): Set<string> {
+  const found = new Set([from]);
+  for (const file of found) {
+    for (const { path, kind } of outputs[file]?.imports ?? []) {
+      if (kind === 'import-statement' && path in outputs) found.add(path);
+    }
+  }
+  return found;
+}
+
+bundles(
+  'of the doors starts without the vocabulary of OpenAI’s tokens, which is there when it is needed',
+  () => {
+    for (const entry of ['http', 'websocket'] as const) {
+      const bundled = bundle(entry);
+      const files = filesReadAtOnce(bundled, `build/${entry}/index.mjs`);
+      const inputsOf = (file: string) => Object.keys(bundled.metafile.outputs[file]?.inputs ?? {});
+      const isVocabulary = (path: string) => path.includes('js-tiktoken/');
+      assert.ok(files.size > 1);
+      assert.equal([...files].flatMap(inputsOf).filter(isVocabulary), []);
+      assert.ok(Object.keys(bundled.metafile.outputs).flatMap(inputsOf).some(isVocabulary));
     }
   },
 );

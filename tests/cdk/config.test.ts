@@ -360,6 +360,7 @@ reading('no variables at all make the deployment of the contract', () => {
       'global.anthropic.claude-sonnet-4-6',
       'global.anthropic.claude-haiku-4-5-20251001-v1:0',
       'openai.gpt-oss-120b-1:0',
+      'amazon.titan-embed-text-v2:0',
     ],
     images: {},
     iamCallers: [],

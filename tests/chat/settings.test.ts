@@ -25,6 +25,7 @@ reading('nothing set means the defaults of the contract', () => {
     'global.anthropic.claude-sonnet-4-6',
     'global.anthropic.claude-haiku-4-5-20251001-v1:0',
     'openai.gpt-oss-120b-1:0',
+    'amazon.titan-embed-text-v2:0',
   ];
   assert.ok(modelQuirks.length > 0, 'what is known of models beforehand');
   assert.equal(settings, {

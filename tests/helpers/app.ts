@@ -2,6 +2,7 @@
 import type { Answers } from '../../src/chat/answers.ts';
 import { createAsk, type Model } from '../../src/chat/ask.ts';
 import { withCache } from '../../src/chat/cache.ts';
+import { createEmbed, type Embedder } from '../../src/chat/embed.ts';
 import type { ModelEvent } from '../../src/chat/events.ts';
 import { type RequestRegistry, underLease } from '../../src/chat/lease.ts';
 import type { Caller } from '../../src/chat/request.ts';
@@ -65,12 +66,15 @@ const noAnswers: Answers = {
   learn: async () => undefined,
 };
 
+const noEmbedder: Embedder = () => Promise.reject(new Error('Nobody embeds here.'));
+
 export function buildApp(
   model: Model,
   settings: Partial<Settings> | (() => Promise<Settings>) = {},
   allowedOrigins: readonly string[] = [],
   requests: RequestRegistry = forgetful,
   chats: ChatArchive = noChats,
+  embedder: Embedder = noEmbedder,
 ) {
   const clock = createManualClock();
   const record: RequestRecord = { request_id: 'made-up', method: 'POST' };
@@ -90,6 +94,7 @@ export function buildApp(
         ),
       }),
     ),
+    embed: createEmbed({ embedder, clock }),
     // Nothing is kept here.
     loadSettings:
       typeof settings === 'function'

@@ -75,6 +75,7 @@ export const healthy: Replies = {
     usage: { inputTokens: 1, outputTokens: 1, totalTokens: 2 },
     metrics: { latencyMs: 1 },
   }),
+  InvokeModel: json({ embedding: [1], inputTextTokenCount: 1 }),
 };
 
 /** Gives the test an AWS that answers like this, and otherwise like a healthy account. */
@@ -113,16 +114,18 @@ async function toCall(request: IncomingMessage): Promise<Call> {
   let body = '';
   for await (const part of request.setEncoding('utf8')) body += part;
   const { pathname } = new URL(request.url ?? '/', 'http://aws');
-  const [, model] = /^\/model\/([^/]+)\/converse$/.exec(pathname) ?? [];
+  const [, model, operation] = /^\/model\/([^/]+)\/(converse|invoke)$/.exec(pathname) ?? [];
   const target = String(request.headers['x-amz-target'] ?? '').split('.')[1];
   const byPath: Record<string, string> = {
     '/account': 'GetAccount',
     '/2016-08-19/account-settings': 'GetAccountSettings',
   };
+  const operations: Record<string, string> = { converse: 'Converse', invoke: 'InvokeModel' };
   const action =
     target ??
     new URLSearchParams(body).get('Action') ??
-    (model ? 'Converse' : (byPath[pathname] ?? pathname));
+    (operation ? operations[operation] : byPath[pathname]) ??
+    pathname;
   const [, key, region] = /Credential=([^/]+)\/\d+\/([^/]+)/.exec(request.headers.authorization ?? '') ?? [];
   return { action, model: decodeURIComponent(model ?? ''), body, signedBy: `${key} ${region}` };
 }

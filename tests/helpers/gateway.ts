@@ -7,11 +7,13 @@ import { createAnswers } from '../../src/aws/answers.ts';
 import { createBedrockModel } from '../../src/aws/bedrock.ts';
 import { createChats } from '../../src/aws/chats.ts';
 import { createConnections } from '../../src/aws/connections.ts';
+import { createEmbedder } from '../../src/aws/embeddings.ts';
 import { createParts } from '../../src/aws/parts.ts';
 import { createRequests } from '../../src/aws/requests.ts';
 import { createSignedFetch } from '../../src/aws/signed-fetch.ts';
 import { createSockets } from '../../src/aws/sockets.ts';
 import { createWorkerStarter } from '../../src/aws/worker.ts';
+import { createEmbed } from '../../src/chat/embed.ts';
 import type { Caller } from '../../src/chat/request.ts';
 import type { Settings } from '../../src/chat/settings.ts';
 import { createApp } from '../../src/doors/app.ts';
@@ -151,10 +153,11 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       clock: systemClock,
       notify: (notice) => void notices.push(notice.type),
     });
+    const embed = createEmbed({ embedder: createEmbedder(bedrock), clock: systemClock });
     const loadSettings = async () => settings;
     const allowedOrigins = ['https://app.example'];
     return {
-      app: createApp({ ask, requests, chats, loadSettings, clock: systemClock, allowedOrigins: [] }),
+      app: createApp({ ask, embed, requests, chats, loadSettings, clock: systemClock, allowedOrigins: [] }),
       ask,
       requests,
       addPart: createParts(partsOf('requests')),

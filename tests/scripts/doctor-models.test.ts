@@ -142,6 +142,42 @@ models(
     }),
 );
 
+models('a model for embeddings is asked for one, as its family wants it', () =>
+  withAws({}, async ({ run, calls }) => {
+    const embedders = ['amazon.titan-embed-text-v2:0', 'cohere.embed-english-v3', 'global.cohere.embed-v4:0'];
+    const env = { DEFAULT_MODEL: 'amazon.b', ALLOWED_MODELS: ['amazon.b', ...embedders].join() };
+    const { code, out } = await run('scripts/doctor.ts', [], env);
+    assert.is(code, 0);
+    for (const model of embedders) assert.match(out, `${model} answers.`);
+    const asked = calls.filter(({ action }) => action === 'InvokeModel');
+    assert.equal(
+      new Map(asked.map(({ model, body }) => [model, JSON.parse(body)])),
+      new Map<string, object>([
+        ['amazon.titan-embed-text-v2:0', { inputText: 'hi', dimensions: 1024 }],
+        ['cohere.embed-english-v3', { texts: ['hi'], input_type: 'search_query' }],
+        ['global.cohere.embed-v4:0', { texts: ['hi'], input_type: 'search_query', output_dimension: 1536 }],
+      ]),
+    );
+    assert.equal(
+      calls.flatMap(({ action, model }) => (action === 'Converse' ? model : [])),
+      ['amazon.b'],
+    );
+  }),
+);
+
+models('a model for embeddings that is withheld is told as any other', async () => {
+  const { code, out } = await withAws(
+    { InvokeModel: denied("You don't have access to the model with the specified model ID.") },
+    ({ run }) =>
+      run('scripts/doctor.ts', [], {
+        DEFAULT_MODEL: 'amazon.b',
+        ALLOWED_MODELS: 'amazon.b,cohere.embed-v4:0',
+      }),
+  );
+  assert.is(code, 1);
+  assert.match(out, /problem +model +cohere\.embed-v4:0 is not enabled: open it in the Bedrock console/);
+});
+
 models('four models are asked at once, and never five', async () => {
   let under = 0;
   let most = 0;

@@ -145,6 +145,33 @@ answers(
 );
 
 answers(
+  'OpenAI’s clients get their chunks as they come, and embeddings with the rights of the role',
+  inGateway(async ({ functions: { http } }) => {
+    const post = async (path: string, body: object) =>
+      await parseReply(await http.invoke(restEvent({ path, body: JSON.stringify(body) })));
+    const messages = [{ role: 'user', content: 'Hi' }];
+    const { status, writes } = await post('/v1/chat/completions', { messages, stream: true, cache: 'off' });
+    assert.is(status, 200);
+    assert.ok(writes.length > 5, `${writes.length} writes`);
+    assert.match(writes[0] ?? '', /^data: \{"id":"chatcmpl-/);
+    assert.match(writes.join(''), /"finish_reason":"stop"\}\]\}\n\ndata: \[DONE\]\n\n$/);
+    const body = { model: 'amazon.titan-embed-text-v2:0', input: ['a', 'b'], dimensions: 256 };
+    const embedded = await post('/v1/embeddings', body);
+    const { data } = JSON.parse(embedded.writes.join(''));
+    assert.equal(
+      data.map(({ embedding }: { embedding: number[] }) => embedding.length),
+      [256, 256],
+    );
+    const found = restEvent({
+      httpMethod: 'GET',
+      path: `/v1/models/${encodeURIComponent(body.model)}`,
+      body: null,
+    });
+    assert.is((await parseReply(await http.invoke(found))).status, 200);
+  }),
+);
+
+answers(
   'an event that nobody knows harms nobody: the next is answered by the same process',
   inGateway(async ({ functions: { http, websocket, worker }, lines }) => {
     for (const unknown of [{}, { hello: 1 }, [], null, { Records: [{ body: people.alice.key }] }]) {
