@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ErrorCode, errorKinds } from '../../src/chat/errors.ts';
+import { plain } from '../../src/chat/quirks.ts';
 import type { Settings } from '../../src/chat/settings.ts';
 import { faults } from '../../src/local/bedrock/faults.ts';
 import { readSse } from '../helpers/clients.ts';
@@ -44,6 +45,8 @@ const late: Partial<Record<Fault, ErrorCode>> = {
   'bad-json-mid-stream': 'upstream_protocol_error',
   'model-timeout-mid-stream': 'upstream_timeout',
   'rejected-mid-stream': 'upstream_rejected',
+  'malformed-tool-use': 'upstream_error',
+  'malformed-output': 'upstream_error',
 };
 
 /** Stays silent; needs a gateway whose patience is short. */
@@ -62,9 +65,13 @@ const whole: Partial<Record<Fault, { stop_reason: string; isUsageKnown: boolean 
   'refuses-stop-sequences': { stop_reason: 'end_turn', isUsageKnown: true },
   'refuses-both': { stop_reason: 'end_turn', isUsageKnown: true },
   'refuses-service-tier': { stop_reason: 'end_turn', isUsageKnown: true },
+  'refuses-cache-points': { stop_reason: 'end_turn', isUsageKnown: true },
+  'refuses-output-config': { stop_reason: 'end_turn', isUsageKnown: true },
+  'refuses-reasoning': { stop_reason: 'end_turn', isUsageKnown: true },
   'stops-at-max-tokens': { stop_reason: 'max_tokens', isUsageKnown: true },
   'guardrail-intervened': { stop_reason: 'guardrail_intervened', isUsageKnown: true },
   'content-filtered': { stop_reason: 'content_filtered', isUsageKnown: true },
+  'context-window-exceeded': { stop_reason: 'model_context_window_exceeded', isUsageKnown: true },
   'no-metadata': { stop_reason: 'end_turn', isUsageKnown: false },
   'stall-before-metadata': { stop_reason: 'end_turn', isUsageKnown: false },
   'cut-last-frame': { stop_reason: 'end_turn', isUsageKnown: false },
@@ -228,13 +235,23 @@ matrix.run();
 
 const healing = suite('a model that refuses a field');
 
-/** What makes each field be sent. */
-const refusable: Partial<Record<Fault, { settings?: Partial<Settings>; parameters?: object }>> = {
+const schema = { type: 'object', properties: {} };
+const thinking = [{ models: '*', quirk: { ...plain, reasoning: 'adaptive' as const } }];
+
+/** What makes each field be sent, as OpenAI's clients would. */
+const refusable: Partial<Record<Fault, { settings?: Partial<Settings>; body?: object }>> = {
   'refuses-temperature': {},
-  'refuses-top-p': { parameters: { top_p: 0.5 } },
+  'refuses-top-p': { body: { top_p: 0.5 } },
   'refuses-stop-sequences': { settings: { defaultStopSequences: ['END'] } },
-  'refuses-both': { parameters: { temperature: 0.5, top_p: 0.5 } },
+  'refuses-both': { body: { temperature: 0.5, top_p: 0.5 } },
   'refuses-service-tier': { settings: { serviceTier: 'flex' } },
+  'refuses-cache-points': {
+    body: { messages: [{ role: 'user', content: `ECHO ${ECHO}`, cache_control: { type: 'ephemeral' } }] },
+  },
+  'refuses-output-config': {
+    body: { response_format: { type: 'json_schema', json_schema: { name: 'shape', schema } } },
+  },
+  'refuses-reasoning': { settings: { modelQuirks: thinking }, body: { reasoning_effort: 'high' } },
 };
 
 healing('every such fault of the simulator stands in the table', () => {
@@ -244,13 +261,19 @@ healing('every such fault of the simulator stands in the table', () => {
   );
 });
 
-for (const [fault, { settings = {}, parameters = {} }] of Object.entries(refusable)) {
+for (const [fault, { settings = {}, body = {} }] of Object.entries(refusable)) {
   healing(`${fault}: is asked once more without it, and from then on never with it`, () =>
     withGateway({ settings: { ...settings, cache: 'off' } }, async (gateway) => {
       const model = `simulator.${fault}`;
       const ask = async () => {
-        const response = await gateway.chat({ prompt: `ECHO ${ECHO}`, model, parameters });
-        return ((await response.json()) as { completion: string }).completion;
+        const messages = [{ role: 'user', content: `ECHO ${ECHO}` }];
+        const response = await gateway.send('/v1/chat/completions', {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ messages, model, ...body }),
+        });
+        const { choices } = (await response.json()) as { choices?: { message: { content: string } }[] };
+        return choices?.[0]?.message.content;
       };
       assert.is(await ask(), ECHO);
       assert.is(gateway.ledger.opened, 2);

@@ -4,23 +4,41 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { invalid } from './request.ts';
+import { invalid } from './replies.ts';
 import { splitTokens } from './tokens.ts';
 
 /** An InvokeModel answer; the service also states the token count, in the header `x-amzn-bedrock-input-token-count`. */
 export type Embedding = { readonly body: object; readonly inputTokens: number };
 
-const titanRequest = z.object({
-  inputText: z.string().min(1),
+/** In the service's own words. */
+const atMost = (length: number) =>
+  z.string().max(length, {
+    error: ({ input }) => `expected maxLength: ${length}, actual: ${String(input).length}`,
+  });
+
+const titanRequest = z.strictObject({
+  inputText: atMost(50_000).min(1),
   dimensions: z.literal([256, 512, 1024]).default(1024),
   normalize: z.boolean().default(true),
   embeddingTypes: z.array(z.enum(['float', 'binary'])).default(['float']),
 });
 
-const cohereRequest = z.object({
+const cohereFields = {
   texts: z.array(z.string()).min(1).max(96),
   input_type: z.enum(['search_document', 'search_query', 'classification', 'clustering']),
   embedding_types: z.array(z.enum(['float', 'int8', 'uint8', 'binary', 'ubinary'])).optional(),
+};
+
+const cohereV3Request = z.strictObject({
+  ...cohereFields,
+  texts: z.array(atMost(2048)).min(1).max(96),
+  truncate: z.enum(['NONE', 'START', 'END']).optional(),
+});
+
+const cohereV4Request = z.object({
+  ...cohereFields,
+  truncate: z.enum(['NONE', 'LEFT', 'RIGHT']).optional(),
+  max_tokens: z.int().min(1).max(128_000).optional(),
   output_dimension: z.literal([256, 512, 1024, 1536]).optional(),
 });
 
@@ -30,9 +48,12 @@ const cohereRequest = z.object({
  */
 export function embed(modelId: string, body: unknown): Embedding {
   if (modelId.includes('amazon.titan-embed-text-v2')) return embedTitan(parse(titanRequest, body));
-  if (modelId.includes('cohere.embed-v4')) return embedCohere(parse(cohereRequest, body), 1536);
+  if (modelId.includes('cohere.embed-v4')) {
+    const request = parse(cohereV4Request, body);
+    return embedCohere(request, request.output_dimension ?? 1536);
+  }
   if (/cohere\.embed-(english|multilingual)-v3/.test(modelId))
-    return embedCohere(parse(cohereRequest, body), 1024);
+    return embedCohere(parse(cohereV3Request, body), 1024);
   throw invalid('The provided model identifier is invalid.');
 }
 
@@ -40,7 +61,10 @@ function parse<Shape extends z.ZodType>(shape: Shape, body: unknown): z.output<S
   const { success, data, error } = shape.safeParse(body);
   if (success) return data;
   const [issue] = error.issues;
-  const problem = `#/${issue?.path.join('/')}: ${issue?.message}`;
+  const problem =
+    issue?.code === 'unrecognized_keys'
+      ? `#: extraneous key [${issue.keys[0]}] is not permitted`
+      : `#/${issue?.path.join('/')}: ${issue?.message}`;
   throw invalid(`Malformed input request: ${problem}, please reformat your input and try again.`);
 }
 
@@ -55,8 +79,10 @@ function embedTitan(request: z.output<typeof titanRequest>): Embedding {
   return { body: { ...embedding, embeddingsByType, inputTextTokenCount }, inputTokens: inputTextTokenCount };
 }
 
-function embedCohere(request: z.output<typeof cohereRequest>, usualDimensions: number): Embedding {
-  const { texts, embedding_types: types, output_dimension: dimensions = usualDimensions } = request;
+type CohereRequest = z.output<typeof cohereV3Request> | z.output<typeof cohereV4Request>;
+
+function embedCohere(request: CohereRequest, dimensions: number): Embedding {
+  const { texts, embedding_types: types } = request;
   const vectors = texts.map((text) => normalized(hashedVector(text, dimensions)));
   const answer = types
     ? {

@@ -4,12 +4,12 @@
  */
 
 import { event, type Payload, type Reply, refusal, ServiceException, type Step } from './replies.ts';
-import type { ConverseRequest } from './request.ts';
+import type { ConverseRequest } from './request-shape.ts';
 
 /** What a fault may know about the request. */
 export type Occasion = {
-  readonly inference: NonNullable<ConverseRequest['inferenceConfig']>;
-  readonly serviceTier?: ConverseRequest['serviceTier'];
+  /** Empty when it is not for Converse. */
+  readonly request: Partial<ConverseRequest>;
   /** Whether this very request was refused just before; asking is what notes it down. */
   readonly isRetry: () => boolean;
 };

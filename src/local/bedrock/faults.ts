@@ -16,7 +16,8 @@ import {
   stopWith,
   throwMidStream,
 } from './fault-kinds.ts';
-import { encodeFrame, event, FOREVER_MS, type Payload, type Step } from './replies.ts';
+import { encodeFrame, event, FOREVER_MS, modelErrors, type Payload, type Step } from './replies.ts';
+import type { ConverseRequest } from './request-shape.ts';
 
 // The service's own words where they are known; the account number in DENIED is one of AWS's examples.
 const TOO_MANY = 'Too many requests, please wait before trying again.';
@@ -25,11 +26,15 @@ const UNAVAILABLE = 'Bedrock is unable to process your request.';
 const TIMED_OUT = 'Model has timed out in processing the request. Try your request again.';
 const NOT_READY = 'The model is not ready to serve inference requests. Try your request again.';
 const TOO_LONG = 'Input is too long for requested model.';
+const NO_CACHING =
+  'You invoked an unsupported model or your request did not allow prompt caching. ' +
+  'See the documentation for more information.';
+const notSupported = (field: string) =>
+  `This model doesn't support the ${field} field. Remove ${field} and try again.`;
 const EXPIRED = 'The security token included in the request is expired';
 const DENIED =
   'User: arn:aws:sts::123456789012:assumed-role/GatewayRole/gateway is not authorized to perform: ' +
   'bedrock:InvokeModelWithResponseStream on resource: arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-2-lite-v1:0';
-const modelErrors = (what: string) => `The model returned the following errors: ${what}`;
 
 const STALL: Step = { kind: 'wait', ms: FOREVER_MS };
 const RESET: Step = { kind: 'reset' };
@@ -117,49 +122,56 @@ export const faults = {
     'validationException',
     modelErrors('this content is not supported'),
   ),
-  'refuses-temperature': refuseWhen(
-    'F15',
-    'if there is a temperature',
-    [400, 'ValidationException', modelErrors('`temperature` is deprecated for this model.')],
-    ({ inference }) => inference.temperature !== undefined,
+  'refuses-temperature': refusesField(
+    'a temperature',
+    modelErrors('`temperature` is deprecated for this model.'),
+    ({ inferenceConfig }) => inferenceConfig?.temperature !== undefined,
   ),
-  'refuses-top-p': refuseWhen(
-    'F15',
-    'if there is a topP',
-    [400, 'ValidationException', modelErrors('`top_p` is deprecated for this model.')],
-    ({ inference }) => inference.topP !== undefined,
+  'refuses-top-p': refusesField(
+    'a topP',
+    modelErrors('`top_p` is deprecated for this model.'),
+    ({ inferenceConfig }) => inferenceConfig?.topP !== undefined,
   ),
-  'refuses-stop-sequences': refuseWhen(
-    'F15',
-    'if there are stopSequences',
-    [
-      400,
-      'ValidationException',
-      "This model doesn't support the stopSequences field. Remove stopSequences and try again.",
-    ],
-    ({ inference }) => Boolean(inference.stopSequences?.length),
+  'refuses-stop-sequences': refusesField(
+    'stopSequences',
+    notSupported('stopSequences'),
+    ({ inferenceConfig }) => Boolean(inferenceConfig?.stopSequences?.length),
   ),
-  'refuses-both': refuseWhen(
-    'F15',
-    'if there are a temperature and a topP',
-    [
-      400,
-      'ValidationException',
-      modelErrors('`temperature` and `top_p` cannot both be specified for this model. Please use only one.'),
-    ],
-    ({ inference }) => inference.temperature !== undefined && inference.topP !== undefined,
+  'refuses-both': refusesField(
+    'a temperature and a topP',
+    modelErrors('`temperature` and `top_p` cannot both be specified for this model. Please use only one.'),
+    ({ inferenceConfig }) => inferenceConfig?.temperature !== undefined && inferenceConfig.topP !== undefined,
   ),
-  'refuses-service-tier': refuseWhen(
-    'F15',
-    'if there is a serviceTier',
-    [400, 'ValidationException', 'The service tier is not supported for this model.'],
+  'refuses-service-tier': refusesField(
+    'a serviceTier',
+    'The service tier is not supported for this model.',
     ({ serviceTier }) => serviceTier !== undefined,
+  ),
+  'refuses-cache-points': refuseWhen(
+    'F15',
+    'if there is a cachePoint',
+    [403, 'AccessDeniedException', NO_CACHING],
+    ({ request }) => hasCachePoint(request),
+  ),
+  'refuses-output-config': refusesField(
+    'an output schema',
+    notSupported('outputConfig.textFormat'),
+    ({ outputConfig }) => outputConfig?.textFormat !== undefined,
+  ),
+  'refuses-reasoning': refusesField(
+    'thinking, reasoningConfig or reasoning_effort',
+    notSupported('additionalModelRequestFields.thinking'),
+    ({ additionalModelRequestFields: { thinking, reasoningConfig, reasoning_effort } = {} }) =>
+      (thinking ?? reasoningConfig ?? reasoning_effort) !== undefined,
   ),
   'model-error': refuse('F16', 424, 'ModelErrorException', UNEXPECTED),
   'model-not-ready': refuse('F16', 429, 'ModelNotReadyException', NOT_READY),
   'stops-at-max-tokens': stopWith('F18', 'max_tokens'),
   'guardrail-intervened': stopWith('F18', 'guardrail_intervened'),
   'content-filtered': stopWith('F18', 'content_filtered'),
+  'malformed-tool-use': stopWith('F18', 'malformed_tool_use'),
+  'malformed-output': stopWith('F18', 'malformed_model_output'),
+  'context-window-exceeded': stopWith('F18', 'model_context_window_exceeded'),
   'no-metadata': afterMessageStop('F19', 'body ends after messageStop, no metadata'),
   'stall-before-metadata': afterMessageStop('F19', 'silence after messageStop, the stream stays open', STALL),
 } satisfies Record<string, Fault>;
@@ -167,6 +179,20 @@ export const faults = {
 /** The fault of that name, if there is one. */
 export function findFault(name: string): Fault | undefined {
   return Object.entries(faults).find(([known]) => known === name)?.[1];
+}
+
+function refusesField(
+  field: string,
+  message: string,
+  isThere: (request: Partial<ConverseRequest>) => boolean,
+) {
+  const refused = [400, 'ValidationException', message] as const;
+  return refuseWhen('F15', `if there is ${field}`, refused, ({ request }) => isThere(request));
+}
+
+function hasCachePoint({ messages = [], system = [], toolConfig }: Partial<ConverseRequest>): boolean {
+  const blocks = [...(toolConfig?.tools ?? []), ...system, ...messages.flatMap(({ content }) => content)];
+  return blocks.some(({ cachePoint }) => cachePoint);
 }
 
 function badChecksum(): Buffer {

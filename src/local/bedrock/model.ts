@@ -2,23 +2,21 @@
  * The model that answers when no real one is there: from a ConverseStream request to the events of its answer,
  * without clock or network. What it does depends on the request alone; pace and faults are added elsewhere.
  */
-import { announceTool, chat, quoteToolResult, think } from './prose.ts';
+import { parseOutputSchema } from './output-schema.ts';
+import { createPromptCache, type PromptCache } from './prompt-cache.ts';
+import { announceTools, chat, quoteToolResult, think } from './prose.ts';
 import { event, type Payload, type Step } from './replies.ts';
-import {
-  type ConverseRequest,
-  conversationDigest,
-  inputText,
-  invalid,
-  lastToolResult,
-  userTexts,
-} from './request.ts';
+import { lastToolResult, userTexts } from './request.ts';
+import type { ConverseRequest } from './request-shape.ts';
 import { exampleOf } from './schema-examples.ts';
+import { redact, type Seal, sealOfThoughts, sign } from './thinking.ts';
 import { joinTokens, splitTokens } from './tokens.ts';
+import { chooseCalls } from './tool-calls.ts';
 
 /** One content block before it is cut into deltas; for a tool, `text` is the JSON of its arguments. */
 type Block =
   | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'reasoning'; readonly text: string; readonly signature: string }
+  | { readonly kind: 'reasoning'; readonly text: string; readonly seal: Seal }
   | { readonly kind: 'tool'; readonly text: string; readonly name: string; readonly id: string };
 
 /** However long a text is, it comes in no more deltas than this, each taking one token's time. */
@@ -28,25 +26,29 @@ const NOMINAL_MS_PER_TOKEN = 20;
 const SLOW_MS = 3000;
 
 /**
- * The steps of an answer, always the same for the same request.
+ * The steps of an answer, always the same for the same request, but for what the usage says of `promptCache`.
  *
- * A tool is called if there is one and no result yet; an output schema comes next; then the prompt decides:
+ * Tools are called if there are some and no result yet; an output schema comes next; then the prompt decides:
  * `ECHO x` answers x, `SLOW x` waits 3 s and then answers x, anything else is met with 40 to 120 tokens of small talk.
- * @throws ServiceException ValidationException 400 for a forced tool that is not there or a schema that is not JSON
+ * @throws ServiceException ValidationException 400 for a forced tool that is not there
  */
-export function simulateAnswer(modelId: string, request: ConverseRequest): Step[] {
+export function simulateAnswer(
+  modelId: string,
+  request: ConverseRequest,
+  promptCache: PromptCache = createPromptCache(),
+): Step[] {
   const { prompt, waitMs } = readPrompt(request);
   const blocks = [...reasoningBlocks(modelId, request, prompt), ...answerBlocks(request, prompt)];
   const { kept, stopReason, outputTokens } = cutToLimits(blocks, request.inferenceConfig ?? {});
-  const inputTokens = splitTokens(inputText(request)).length;
-  const usage = { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens };
+  const input = promptCache.count(modelId, request);
+  const totalTokens = Object.values(input).reduce((sum, tokens) => sum + tokens, outputTokens);
   const latencyMs = waitMs + outputTokens * NOMINAL_MS_PER_TOKEN;
   return [
     ...(waitMs > 0 ? [{ kind: 'wait' as const, ms: waitMs }] : []),
     event('messageStart', { role: 'assistant' }),
     ...kept.flatMap(blockEvents),
     event('messageStop', { stopReason }),
-    event('metadata', { metrics: { latencyMs }, usage }),
+    event('metadata', { metrics: { latencyMs }, usage: { ...input, outputTokens, totalTokens } }),
   ];
 }
 
@@ -61,57 +63,28 @@ function readPrompt(request: ConverseRequest): { prompt: string; waitMs: number 
 }
 
 function reasoningBlocks(modelId: string, request: ConverseRequest, prompt: string): Block[] {
-  const thinking = request.additionalModelRequestFields?.thinking?.type;
-  const wanted = thinking === undefined ? modelId.includes('reasoning') : thinking !== 'disabled';
-  if (!wanted) return [];
-  return [
-    { kind: 'reasoning', text: think(prompt), signature: conversationDigest(request).toString('base64') },
-  ];
+  const seal = sealOfThoughts(modelId, request);
+  return seal ? [{ kind: 'reasoning', text: think(prompt), seal }] : [];
 }
 
 function answerBlocks(request: ConverseRequest, prompt: string): Block[] {
   const result = lastToolResult(request);
-  const tool = result === undefined ? chooseTool(request) : undefined;
-  if (tool) return toolBlocks(tool, request);
-  return [{ kind: 'text', text: answerText(request, prompt, result) }];
+  const calls = result === undefined ? chooseCalls(request) : [];
+  if (calls.length === 0) return [{ kind: 'text', text: answerText(request, prompt, result) }];
+  const announcement = announceTools(calls.map(({ name }) => name));
+  return [
+    { kind: 'text', text: announcement },
+    ...calls.map(({ name, id, input }) => ({ kind: 'tool' as const, name, id, text: input })),
+  ];
 }
 
 function answerText(request: ConverseRequest, prompt: string, toolResult: string | undefined): string {
-  const schema = request.outputConfig?.textFormat?.structure.jsonSchema.schema;
-  if (schema !== undefined) return JSON.stringify(exampleOf(parseSchema(schema)) ?? {});
+  const schema = parseOutputSchema(request);
+  if (schema) return JSON.stringify(exampleOf(schema) ?? {});
   if (prompt.startsWith('ECHO ')) return prompt.slice('ECHO '.length);
   if (toolResult !== undefined) return quoteToolResult(toolResult);
   const earlier = userTexts(request).slice(0, -1);
   return chat(prompt, earlier.filter(Boolean));
-}
-
-function parseSchema(schema: string): unknown {
-  try {
-    return JSON.parse(schema);
-  } catch {
-    throw invalid('The provided JSON schema is not valid JSON.');
-  }
-}
-
-type Tool = { readonly name: string; readonly inputSchema: { readonly json?: unknown } };
-
-function chooseTool({ toolConfig }: ConverseRequest): Tool | undefined {
-  const tools = toolConfig?.tools.flatMap(({ toolSpec }) => toolSpec ?? []) ?? [];
-  const forced = toolConfig?.toolChoice?.tool?.name;
-  if (forced === undefined) return tools[0];
-  const tool = tools.find(({ name }) => name === forced);
-  if (tool) return tool;
-  throw invalid(`The model returned the following errors: Tool '${forced}' not found in provided tools`);
-}
-
-function toolBlocks({ name, inputSchema }: Tool, request: ConverseRequest): Block[] {
-  const input = JSON.stringify(exampleOf({ ...Object(inputSchema.json), type: 'object' }) ?? {});
-  const id = `tooluse_${conversationDigest(request).toString('base64url').slice(0, 22)}`;
-  return [
-    { kind: 'text', text: announceTool(name) },
-    // For a tool without arguments real models send no input at all.
-    { kind: 'tool', name, id, text: input === '{}' ? '' : input },
-  ];
 }
 
 type Limits = NonNullable<ConverseRequest['inferenceConfig']>;
@@ -149,17 +122,21 @@ function blockEvents(block: CutBlock, contentBlockIndex: number): Step[] {
   switch (block.kind) {
     case 'text':
       return [...pieces.map((text) => delta({ text })), stop];
-    case 'reasoning': {
-      const thoughts = pieces.map((text) => delta({ reasoningContent: { text } }));
-      // Only a finished thought is signed.
-      const isWhole = block.tokens.join('') === block.text;
-      const signed = isWhole ? [delta({ reasoningContent: { signature: block.signature } })] : [];
-      return [...thoughts, ...signed, stop];
-    }
+    case 'reasoning':
+      return [...reasoningDeltas(block, pieces).map((reasoningContent) => delta({ reasoningContent })), stop];
     case 'tool': {
       const start = { toolUse: { toolUseId: block.id, name: block.name } };
       const inputs = pieces.map((input) => delta({ toolUse: { input } }));
       return [event('contentBlockStart', { contentBlockIndex, start }), ...inputs, stop];
     }
   }
+}
+
+function reasoningDeltas(block: CutBlock & { kind: 'reasoning' }, pieces: readonly string[]): Payload[] {
+  const { text, seal, tokens } = block;
+  // Only a finished thought is sealed.
+  const isWhole = tokens.join('') === text;
+  if (seal === 'redacted') return isWhole ? [{ redactedContent: redact(text) }] : [];
+  const thoughts = pieces.map((piece) => ({ text: piece }));
+  return seal === 'signed' && isWhole ? [...thoughts, { signature: sign(text) }] : thoughts;
 }

@@ -42,9 +42,11 @@ export function quoteToolResult(result: string): string {
   return `${DISCLAIMER} The tool has answered: ${result}`;
 }
 
-/** What it says before it calls a tool. */
-export function announceTool(name: string): string {
-  return `${DISCLAIMER} I will call the tool ${name} with arguments made from its schema.`;
+/** What it says before it calls tools. */
+export function announceTools(names: readonly string[]): string {
+  const list = new Intl.ListFormat('en-GB').format(names);
+  const [what, whose] = names.length === 1 ? ['tool', 'its schema'] : ['tools', 'their schemas'];
+  return `${DISCLAIMER} I will call the ${what} ${list} with arguments made from ${whose}.`;
 }
 
 /** What it "thinks" first when reasoning was asked for. */

@@ -52,6 +52,19 @@ export class ServiceException extends Error {
   }
 }
 
+/** The error of a request that Bedrock will not take. */
+export function invalid(message: string): ServiceException {
+  return new ServiceException(400, 'ValidationException', message);
+}
+
+/** How Bedrock passes on what a model says of a request. */
+export const modelErrors = (what: string) => `The model returned the following errors: ${what}`;
+
+/** The error of a request that the model behind Bedrock will not take. */
+export function rejected(what: string): ServiceException {
+  return invalid(modelErrors(what));
+}
+
 /** An answer as one JSON body. */
 export function jsonReply(status: number, value: unknown, headers: Reply['headers'] = {}): Reply {
   const bytes = Buffer.from(JSON.stringify(value));

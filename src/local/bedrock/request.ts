@@ -1,61 +1,31 @@
 /**
- * A ConverseStream request as the simulator reads it: only the fields it looks at, checked, and the few questions that
- * the simulated model asks about them.
+ * A ConverseStream request as the simulator reads it: checked as the service does, and the few questions that the simulated
+ * model asks about it.
  */
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
-import { ServiceException } from './replies.ts';
+import { invalid } from './replies.ts';
+import { type ConverseRequest, converseRequest } from './request-shape.ts';
+import { checkRules } from './rules.ts';
+import { checkThinking } from './thinking.ts';
 
-const text = z.string().optional();
-const anything = z.unknown().optional();
-const toolResult = z.object({ content: z.array(z.object({ text, json: anything })) }).optional();
-const content = z.array(z.object({ text, toolUse: anything, toolResult }));
-const toolSpec = z.object({ name: z.string(), inputSchema: z.object({ json: anything }) }).optional();
-const textFormat = z.object({ structure: z.object({ jsonSchema: z.object({ schema: z.string() }) }) });
-
-const converseRequest = z.object({
-  messages: z.array(z.object({ role: z.string(), content })).min(1),
-  system: z.array(z.object({ text })).optional(),
-  inferenceConfig: z
-    .object({
-      maxTokens: z.int().min(1).optional(),
-      temperature: z.number().optional(),
-      topP: z.number().optional(),
-      stopSequences: z.array(z.string()).optional(),
-    })
-    .optional(),
-  toolConfig: z
-    .object({
-      tools: z.array(z.object({ toolSpec })).min(1),
-      toolChoice: z.object({ tool: z.object({ name: z.string() }).optional() }).optional(),
-    })
-    .optional(),
-  serviceTier: z.object({ type: z.string() }).optional(),
-  outputConfig: z.object({ textFormat: textFormat.optional() }).optional(),
-  additionalModelRequestFields: z.object({ thinking: z.object({ type: z.string() }).optional() }).optional(),
-});
-
-/** The fields of a ConverseStream request that the simulator looks at. */
-export type ConverseRequest = z.infer<typeof converseRequest>;
-
-/** @throws ServiceException ValidationException 400 when the request is not of Converse's shape */
+/** @throws ServiceException ValidationException 400 when Converse, or the model behind it, would not take the request */
 export function parseConverseRequest(body: unknown): ConverseRequest {
   const { success, data, error } = converseRequest.safeParse(body);
   if (!success) {
-    const [issue] = error.issues;
-    throw invalid(`1 validation error detected: Value at '${issue?.path.join('.')}': ${issue?.message}`);
+    const problems = error.issues.map(
+      ({ path, message }) => `Value at '${memberPath(path)}' failed to satisfy constraint: ${message}`,
+    );
+    const count = problems.length === 1 ? '1 validation error' : `${problems.length} validation errors`;
+    throw invalid(`${count} detected: ${problems.join('; ')}`);
   }
-  const blocks = data.messages.flatMap((message) => message.content);
-  if (!data.toolConfig && blocks.some((block) => block.toolUse || block.toolResult)) {
-    // The real service's words and rule: a history with tool calls needs the tools again.
-    throw invalid('The toolConfig field must be defined when using toolUse and toolResult content blocks.');
-  }
+  checkRules(data);
+  checkThinking(data);
   return data;
 }
 
-/** The error of a request that Bedrock, or the model behind it, will not take. */
-export function invalid(message: string): ServiceException {
-  return new ServiceException(400, 'ValidationException', message);
+/** The service counts from 1 here, and from 0 in its other messages: `messages.1.member.content.2.member.toolUse.name`. */
+function memberPath(path: readonly PropertyKey[]): string {
+  return path.map((key) => (typeof key === 'number' ? `${key + 1}.member` : String(key))).join('.');
 }
 
 /** The text of each user message, oldest first; empty for a message without text. */
@@ -73,14 +43,7 @@ export function lastToolResult(request: ConverseRequest): string | undefined {
   return contents.map((content) => content.text ?? JSON.stringify(content.json)).join('\n');
 }
 
-/** All the text that a model would have to read. */
-export function inputText(request: ConverseRequest): string {
-  const blocks = request.messages.flatMap((message) => message.content);
-  const texts = [...(request.system ?? []), ...blocks].flatMap((block) => block.text ?? []);
-  return [...texts, lastToolResult(request) ?? ''].join('\n');
-}
-
-/** The fingerprint of the conversation so far: ids and signatures made from it differ from turn to turn. */
+/** The fingerprint of the conversation so far: ids made from it differ from turn to turn. */
 export function conversationDigest(request: ConverseRequest): Buffer {
   return createHash('sha256').update(JSON.stringify(request.messages)).digest();
 }

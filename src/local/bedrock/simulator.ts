@@ -12,8 +12,9 @@ import { embed } from './embeddings.ts';
 import type { Fault } from './fault-kinds.ts';
 import { findFault } from './faults.ts';
 import { simulateAnswer } from './model.ts';
-import { jsonReply, play, type Reply, refusal, ServiceException, streamReply } from './replies.ts';
-import { invalid, parseConverseRequest } from './request.ts';
+import { createPromptCache, type PromptCache } from './prompt-cache.ts';
+import { invalid, jsonReply, play, type Reply, refusal, ServiceException, streamReply } from './replies.ts';
+import { parseConverseRequest } from './request.ts';
 
 /** Counts of requests, kept up to date: `opened` = `open` + `completed` + `closedEarly`. */
 export type Ledger = {
@@ -44,7 +45,7 @@ export type BedrockSimulator = {
 export function createBedrockSimulator({ tokensPerSecond = 50 }: SimulatorOptions = {}): BedrockSimulator {
   if (!(tokensPerSecond > 0)) throw new RangeError('tokensPerSecond must be above 0.');
   const ledger = { opened: 0, open: 0, completed: 0, closedEarly: 0 };
-  const refusedOnce = new Set<string>();
+  const memory: Memory = { refusedOnce: new Set(), promptCache: createPromptCache() };
 
   /** Never rejects: what goes wrong here ends the connection. */
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -53,7 +54,7 @@ export function createBedrockSimulator({ tokensPerSecond = 50 }: SimulatorOption
     const client = new AbortController();
     response.once('close', () => client.abort());
     try {
-      const reply = toReply(request, await text(request), refusedOnce);
+      const reply = toReply(request, await text(request), memory);
       response.setHeader('x-amzn-requestid', randomUUID());
       await play(reply, response, { tokensPerSecond, gone: client.signal });
       ledger.completed += 1;
@@ -104,7 +105,10 @@ const UNKNOWN_OPERATION = jsonReply(
   { 'x-amzn-errortype': 'UnknownOperationException' },
 );
 
-function toReply(request: IncomingMessage, body: string, refusedOnce: Set<string>): Reply {
+/** What is remembered from request to request. */
+type Memory = { readonly refusedOnce: Set<string>; readonly promptCache: PromptCache };
+
+function toReply(request: IncomingMessage, body: string, { refusedOnce, promptCache }: Memory): Reply {
   const { method, url = '', headers } = request;
   const [, encodedModelId = '', operation] = ROUTE.exec(url) ?? [];
   if (method !== 'POST' || operation === undefined) return UNKNOWN_OPERATION;
@@ -113,12 +117,11 @@ function toReply(request: IncomingMessage, body: string, refusedOnce: Set<string
     const input = parseJson(body);
     const converse = operation === 'converse-stream' ? parseConverseRequest(input) : undefined;
     const answer = () =>
-      converse ? streamReply(simulateAnswer(modelId, converse)) : embeddingReply(modelId, input);
+      converse ? streamReply(simulateAnswer(modelId, converse, promptCache)) : embeddingReply(modelId, input);
     const fault = chooseFault(modelId, headers['x-simulator-fault']);
     if (!fault || (fault.stage === 'stream' && !converse)) return answer();
     const isRetry = () => toggle(refusedOnce, createHash('sha256').update(url).update(body).digest('hex'));
-    const { inferenceConfig: inference = {}, serviceTier } = converse ?? {};
-    return fault.spoil(answer, { inference, serviceTier, isRetry });
+    return fault.spoil(answer, { request: converse ?? {}, isRetry });
   } catch (error) {
     if (error instanceof ServiceException) return refusal(error);
     return refusal(new ServiceException(500, 'InternalServerException', `The simulator failed: ${error}`));

@@ -29,6 +29,7 @@ function ask(prompt: string | object[], more: object = {}, modelId = 'simulator.
     text: deltas.map(({ text }) => text ?? '').join(''),
     input: deltas.flatMap(({ toolUse }) => toolUse?.input ?? []),
     tools: payloads('contentBlockStart').map(({ start }) => (start as { toolUse: object }).toolUse),
+    indexes: payloads('contentBlockStart').map(({ contentBlockIndex }) => contentBlockIndex),
     stopReason: payloads('messageStop')[0]?.['stopReason'],
     usage: payloads('metadata')[0]?.['usage'] as Usage,
   };
@@ -36,7 +37,9 @@ function ask(prompt: string | object[], more: object = {}, modelId = 'simulator.
 
 const user = (...texts: string[]) => ({ role: 'user', content: texts.map((text) => ({ text })) });
 const assistant = (text: string) => ({ role: 'assistant', content: [{ text }] });
-const tool = (name: string, json: object) => ({ toolSpec: { name, inputSchema: { json } } });
+const tool = (name: string, json: object) => ({
+  toolSpec: { name, inputSchema: { json: { type: 'object', ...json } } },
+});
 const text = () => fc.string({ unit: 'binary', maxLength: 400 });
 
 const answering = suite('simulateAnswer');
@@ -52,7 +55,7 @@ answering('small talk has 40 to 120 tokens, one per delta, and says that it is s
   fc.assert(
     fc.property(fc.array(text(), { minLength: 1, maxLength: 4 }), (prompts) => {
       const plain = prompts.map((prompt) => `About ${prompt}`);
-      const answer = ask(plain.flatMap((prompt) => [assistant('Hm.'), user(prompt)]));
+      const answer = ask(plain.flatMap((prompt) => [user(prompt), assistant('Hm.')]).slice(0, -1));
       assert.ok(answer.deltas.length >= 40 && answer.deltas.length <= 120, `${answer.deltas.length} tokens`);
       assert.is(answer.usage.outputTokens, answer.deltas.length);
       assert.match(answer.text, /^This is the built-in simulator, not a real model\./);
@@ -132,12 +135,12 @@ answering('an answer never exceeds maxTokens and says so when it was cut', () =>
 });
 
 answering('maxTokens counts reasoning too and can cut the arguments of a tool', () => {
-  const thinking = { additionalModelRequestFields: { thinking: { type: 'enabled' } } };
+  const thinking = { additionalModelRequestFields: { thinking: { type: 'adaptive' } } };
   const cutThought = ask('Hello', { ...thinking, inferenceConfig: { maxTokens: 5 } });
   assert.is(cutThought.text, '');
   assert.is(cutThought.stopReason, 'max_tokens');
   assert.not(cutThought.deltas.some(({ reasoningContent }) => reasoningContent?.signature));
-  const toolConfig = { tools: [tool('add', { type: 'object', properties: { a: {}, b: {} } })] };
+  const toolConfig = { tools: [tool('add', { properties: { a: {}, b: {} } })] };
   const whole = ask('Add', { toolConfig });
   const cutTool = ask('Add', { toolConfig, inferenceConfig: { maxTokens: whole.usage.outputTokens - 3 } });
   assert.is(cutTool.stopReason, 'max_tokens');
@@ -174,7 +177,7 @@ answering('usage grows with the input and adds up', () => {
 });
 
 answering('the first tool is called after a few words, its arguments in several pieces', () => {
-  const schema = { type: 'object', properties: { city: { type: 'string' }, days: { type: 'integer' } } };
+  const schema = { properties: { city: { type: 'string' }, days: { type: 'integer' } } };
   const answer = ask('Rain?', { toolConfig: { tools: [tool('weather', schema), tool('other', {})] } });
   assert.equal(JSON.parse(answer.input.join('')), { city: 'example', days: 1 });
   assert.ok(answer.input.length > 3);
@@ -194,7 +197,7 @@ answering('a forced tool is called whatever its place, and must exist', () => {
 });
 
 answering('a tool without properties gets no input delta', () => {
-  const answer = ask('What time is it?', { toolConfig: { tools: [tool('clock', { type: 'object' })] } });
+  const answer = ask('What time is it?', { toolConfig: { tools: [tool('clock', {})] } });
   assert.equal(answer.input, []);
   assert.is(answer.tools.length, 1);
   assert.is(answer.stopReason, 'tool_use');
@@ -223,28 +226,24 @@ answering('after a tool result the answer quotes it', () => {
 });
 
 answering('an output schema is answered with a fitting object', () => {
-  const schema = { type: 'object', properties: { ok: { type: 'boolean' } }, required: ['ok'] };
-  const format = (json: string) => ({
-    outputConfig: { textFormat: { type: 'json_schema', structure: { jsonSchema: { schema: json } } } },
-  });
-  assert.equal(JSON.parse(ask('Fine?', format(JSON.stringify(schema))).text), { ok: true });
-  assert.throws(() => ask('Fine?', format('{')), /not valid JSON/);
+  const properties = { ok: { type: 'boolean' } };
+  const schema = { type: 'object', properties, required: ['ok'], additionalProperties: false };
+  const jsonSchema = { schema: JSON.stringify(schema) };
+  const outputConfig = { textFormat: { type: 'json_schema', structure: { jsonSchema } } };
+  assert.equal(JSON.parse(ask('Fine?', { outputConfig }).text), { ok: true });
 });
 
-answering('reasoning comes first, with one signature at its end, when asked for or by model id', () => {
-  const withThinking = (type: string) => ({ additionalModelRequestFields: { thinking: { type } } });
-  const answers = [
-    ask('Why?', withThinking('enabled')),
-    ask('Why?', withThinking('adaptive')),
-    ask('Why?', {}, 'simulator.reasoning'),
-  ];
-  for (const { deltas, text } of answers) {
-    const kinds = deltas.map(({ reasoningContent }) => Object.keys(reasoningContent ?? { answer: '' })[0]);
-    assert.match(kinds.join(' '), /^(text )+signature( answer)+$/);
-    assert.match(text, 'simulator');
-  }
-  const off = ask('Why?', withThinking('disabled'), 'simulator.reasoning');
-  assert.not(off.deltas.some((delta) => delta.reasoningContent));
+answering('every tool that the prompt names is called in one answer, each in a block of its own', () => {
+  const city = { properties: { city: { type: 'string' } } };
+  const tools = [tool('get_weather', city), tool('get_time', {}), tool('get_news', city)];
+  const answer = ask('Call get_time, get_news and get_weather', { toolConfig: { tools } });
+  const calls = answer.tools as { name: string; toolUseId: string }[];
+  const names = calls.map(({ name }) => name);
+  assert.equal(names, ['get_weather', 'get_time', 'get_news']);
+  assert.is(new Set(calls.map(({ toolUseId }) => toolUseId)).size, 3);
+  assert.equal(answer.indexes, [1, 2, 3]);
+  assert.match(answer.text, 'the tools get_weather, get_time and get_news');
+  assert.is(answer.stopReason, 'tool_use');
 });
 
 answering.run();
@@ -380,6 +379,30 @@ embedding('Cohere answers with lists, or by type when types were asked for', () 
   const lengths = types.map((type) => typed.embeddings[type]?.[1]?.length);
   assert.equal(lengths, [256, 256, 256, 32, 32]);
   assert.is(cohere('cohere.embed-v4:0').embeddings[0]?.length, 1536);
+});
+
+embedding('texts that are too long are refused', () => {
+  assert.ok(titan('x'.repeat(50_000)));
+  assert.throws(() => titan('x'.repeat(50_001)), /inputText: expected maxLength: 50000, actual: 50001/);
+  const long = ['x', 'x'.repeat(2049)];
+  assert.throws(
+    () => cohere('cohere.embed-multilingual-v3', { texts: long }),
+    /#\/texts\/1: expected maxLength: 2048, actual: 2049/,
+  );
+  assert.ok(cohere('cohere.embed-english-v3', { texts: ['x'.repeat(2048)], truncate: 'END' }));
+  assert.ok(cohere('cohere.embed-v4:0', { texts: long }));
+  assert.throws(() => cohere('cohere.embed-english-v3', { texts: Array(97).fill('x') }), /texts/);
+});
+
+embedding('fields are those of the version', () => {
+  assert.ok(cohere('cohere.embed-v4:0', { truncate: 'LEFT', max_tokens: 512 }));
+  const extraneous = (key: string) => new RegExp(`extraneous key \\[${key}\\] is not permitted`);
+  const v3 = (more: object) => () => cohere('cohere.embed-english-v3', more);
+  assert.throws(v3({ output_dimension: 256 }), extraneous('output_dimension'));
+  assert.throws(v3({ max_tokens: 512 }), extraneous('max_tokens'));
+  assert.throws(v3({ truncate: 'LEFT' }), /truncate/);
+  assert.throws(() => cohere('cohere.embed-v4:0', { truncate: 'START' }), /truncate/);
+  assert.throws(() => titan('a', { output_dimension: 256 }), extraneous('output_dimension'));
 });
 
 embedding('other models and other shapes are refused', () => {

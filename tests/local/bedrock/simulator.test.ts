@@ -132,7 +132,10 @@ simulator('the SDK gets reasoning and a tool call as it does from real models', 
     toolConfig: {
       tools: [
         {
-          toolSpec: { name: 'weather', inputSchema: { json: { properties: { city: { type: 'string' } } } } },
+          toolSpec: {
+            name: 'weather',
+            inputSchema: { json: { type: 'object', properties: { city: { type: 'string' } } } },
+          },
         },
       ],
     },
@@ -143,6 +146,59 @@ simulator('the SDK gets reasoning and a tool call as it does from real models', 
   assert.equal(JSON.parse(input), { city: 'example' });
   assert.ok(events.some((event) => event.contentBlockDelta?.delta?.reasoningContent?.signature));
 });
+
+simulator('the SDK sends thoughts back as it got them, in the open or redacted', async () => {
+  await using bedrock = await build();
+  for (const modelId of ['simulator.reasoning', 'simulator.redacted-reasoning']) {
+    const { events } = await ask(bedrock, modelId, 'Why?');
+    const thoughts = events.flatMap((event) => event.contentBlockDelta?.delta?.reasoningContent ?? []);
+    const text = thoughts.map((thought) => thought.text ?? '').join('');
+    const [redactedContent] = thoughts.flatMap((thought) => thought.redactedContent ?? []);
+    const [signature] = thoughts.flatMap((thought) => thought.signature ?? []);
+    assert.is(redactedContent !== undefined, modelId.includes('redacted'));
+    assert.is(signature === undefined && text === '', modelId.includes('redacted'));
+    const reasoningContent = redactedContent ? { redactedContent } : { reasoningText: { text, signature } };
+    const messages = [
+      ...prompt('Why?').messages,
+      { role: 'assistant', content: [{ reasoningContent }, { text: 'So.' }] },
+      ...prompt('ECHO I see').messages,
+    ] as NonNullable<ConverseStreamCommandInput['messages']>;
+    assert.is((await ask(bedrock, modelId, '', { messages })).text, 'I see');
+  }
+});
+
+simulator('the SDK sends an image and a document as bytes', async () => {
+  await using bedrock = await build();
+  const bytes = Buffer.from('anything');
+  const messages: ConverseStreamCommandInput['messages'] = [
+    {
+      role: 'user',
+      content: [
+        { text: 'ECHO seen' },
+        { image: { format: 'png', source: { bytes } } },
+        { document: { format: 'pdf', name: 'paper', source: { bytes } } },
+      ],
+    },
+  ];
+  assert.is((await ask(bedrock, 'simulator.small', '', { messages })).text, 'seen');
+});
+
+simulator(
+  'what was written to the prompt cache is read by the next request, by none of another simulator',
+  async () => {
+    await using bedrock = await build();
+    await using other = await build();
+    const system = [{ text: 'You are brief and kind.' }, { cachePoint: { type: 'default' as const } }];
+    const usageOf = async (at: Simulator) => {
+      const { events } = await ask(at, 'simulator.small', 'ECHO Hi', { system });
+      return events.at(-1)?.metadata?.usage;
+    };
+    const rest = { inputTokens: 2, outputTokens: 1, totalTokens: 9 };
+    assert.equal(await usageOf(bedrock), { ...rest, cacheReadInputTokens: 0, cacheWriteInputTokens: 6 });
+    assert.equal(await usageOf(bedrock), { ...rest, cacheReadInputTokens: 6, cacheWriteInputTokens: 0 });
+    assert.equal(await usageOf(other), { ...rest, cacheReadInputTokens: 0, cacheWriteInputTokens: 6 });
+  },
+);
 
 simulator('every frame has both checksums, the headers and the padding of the real service', async () => {
   await using bedrock = await build();
@@ -354,11 +410,17 @@ const seen: Readonly<Record<keyof typeof faults, Seen>> = {
   'refuses-stop-sequences': whole(),
   'refuses-both': refused(400, 'ValidationException'),
   'refuses-service-tier': whole(),
+  'refuses-cache-points': whole(),
+  'refuses-output-config': whole(),
+  'refuses-reasoning': whole(),
   'model-error': refused(424, 'ModelErrorException'),
   'model-not-ready': refused(429, 'ModelNotReadyException'),
   'stops-at-max-tokens': whole('max_tokens'),
   'guardrail-intervened': whole('guardrail_intervened'),
   'content-filtered': whole('content_filtered'),
+  'malformed-tool-use': whole('malformed_tool_use'),
+  'malformed-output': whole('malformed_model_output'),
+  'context-window-exceeded': whole('model_context_window_exceeded'),
   'no-metadata': ended('messageStop', 'end_turn'),
   'stall-before-metadata': { ...broken('Error'), stopReason: 'end_turn' },
 };
@@ -442,7 +504,21 @@ failing('flaky-throttled refuses every other attempt of one request, and knows r
 
 failing('a refused field is named, and without it the request is answered', async () => {
   await using bedrock = await build();
+  const cachePoint = { type: 'default' };
+  const tools = [{ toolSpec: { name: 'clock', inputSchema: { json: { type: 'object' } } } }, { cachePoint }];
+  const cached = (message: string) => [{ role: 'user', content: [{ text: message }, { cachePoint }] }];
+  const noCaching = 'did not allow prompt caching. See';
+  const schema = '{"type":"object","additionalProperties":false}';
+  const outputConfig = { textFormat: { type: 'json_schema', structure: { jsonSchema: { schema } } } };
+  const thinking = (fields: object) => ({ additionalModelRequestFields: fields });
   for (const [fault, field, input] of [
+    ['refuses-cache-points', noCaching, { toolConfig: { tools } }],
+    ['refuses-cache-points', noCaching, { system: [{ text: 'Be brief.' }, { cachePoint }] }],
+    ['refuses-cache-points', noCaching, { messages: cached('ECHO Hi') }],
+    ['refuses-output-config', 'the outputConfig.textFormat field', { outputConfig }],
+    ['refuses-reasoning', 'RequestFields.thinking field', thinking({ thinking: { type: 'adaptive' } })],
+    ['refuses-reasoning', 'RequestFields.thinking field', thinking({ reasoningConfig: { type: 'enabled' } })],
+    ['refuses-reasoning', 'RequestFields.thinking field', thinking({ reasoning_effort: 'low' })],
     ['refuses-temperature', '`temperature` is deprecated', { inferenceConfig: { temperature: 1 } }],
     ['refuses-top-p', '`top_p` is deprecated', { inferenceConfig: { topP: 1 } }],
     ['refuses-stop-sequences', 'the stopSequences field', { inferenceConfig: { stopSequences: ['END'] } }],
@@ -451,6 +527,9 @@ failing('a refused field is named, and without it the request is answered', asyn
   ] as const) {
     const { failure } = await ask(bedrock, `simulator.${fault}`, 'ECHO Hi', input as object);
     assert.match(failure?.message ?? '', field);
+    const isDenied = fault === 'refuses-cache-points';
+    assert.is(failure?.name, isDenied ? 'AccessDeniedException' : 'ValidationException');
+    assert.is(failure?.$metadata?.httpStatusCode, isDenied ? 403 : 400);
     assert.is((await ask(bedrock, `simulator.${fault}`, 'ECHO Hi')).text, 'Hi');
   }
 });
