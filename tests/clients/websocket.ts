@@ -1,5 +1,5 @@
 /**
- * `npm run test:clients`: clients as people use them against the WebSocket of `npm start`, at the pace of a
+ * The last part of `npm run test:clients`: clients as people use them against the WebSocket of `npm start`, at the pace of a
  * model. Prints a line for each check, and ends with 1 when one of them failed. Takes about 70 seconds.
  */
 import { spawn } from 'node:child_process';

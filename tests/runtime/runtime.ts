@@ -3,9 +3,10 @@
  * package-lock.json is newer than what is there, synthesises the stack, and starts the repository's test runner in this folder.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { installWhenStale } from '../helpers/install.ts';
 import { copyFunctions, FUNCTIONS_VARIABLE, synthesizeFunctions } from './functions.ts';
 
 const HERE = import.meta.dirname;
@@ -13,29 +14,6 @@ const RUNNER = join(HERE, '../run.ts');
 
 /** A file starts a dozen processes, on machines that may be busy. */
 const FILE_LIMIT_MS = 120_000;
-
-/** What npm leaves in node_modules; its age is that of the install. */
-const INSTALLED = join(HERE, 'node_modules/.package-lock.json');
-
-function isInstalled(): boolean {
-  const ageOf = (path: string) => statSync(path).mtimeMs;
-  return existsSync(INSTALLED) && ageOf(INSTALLED) >= ageOf(join(HERE, 'package-lock.json'));
-}
-
-/** Without its scripts: one of them would compile the addon that `native-client.cjs` stands in for. */
-function install() {
-  console.error('Installing AWS’s Runtime Interface Client.');
-  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  const npm = process.env['npm_execpath'] ?? '';
-  const isScript = /npm-cli\.js$/.test(npm);
-  const { status } = spawnSync(isScript ? process.execPath : 'npm', isScript ? [npm, ...args] : args, {
-    cwd: HERE,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  if (status === 0) return;
-  console.error('The Runtime Interface Client could not be installed.');
-  process.exit(1);
-}
 
 function runTests(): number {
   const folder = mkdtempSync(join(tmpdir(), 'llm-gateway-functions-'));
@@ -49,5 +27,5 @@ function runTests(): number {
   }
 }
 
-if (!isInstalled()) install();
+installWhenStale(HERE, 'AWS’s Runtime Interface Client');
 process.exitCode = runTests();
