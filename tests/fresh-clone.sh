@@ -93,6 +93,11 @@ signed_curl() { # user, service, date or nothing
 [ "$(signed_curl "$key_id:$secret" execute-api)" = 403 ] || fail 'a signature for another service was accepted'
 [ "$(signed_curl "$key_id:$secret" lambda 20200101T000000Z)" = 403 ] || fail 'a signature of 2020 was accepted'
 
+completion=$(curl -s "http://127.0.0.1:$PORT/v1/chat/completions" -H "authorization: Bearer $(<.local/api-key)" \
+  -H 'content-type: application/json' -d '{"messages":[{"role":"user","content":"ECHO Hi"}],"stream":true}')
+[[ $completion == *'"content":"Hi"'*'"finish_reason":"stop"'*$'\n''data: [DONE]' ]] ||
+  fail "an OpenAI client would not have read this: $completion"
+
 in_clone npm run --silent bulk-upload -- samples/network-outages.json --local --quiet | grep -qE '^[0-9]+ written, 0 rejected$' ||
   fail 'npm run bulk-upload did not load the sample'
 ask() { curl -s "http://127.0.0.1:$PORT/v1/chat" -H "x-api-key: $(<.local/api-key)" -H 'content-type: application/json' -d "$1"; }

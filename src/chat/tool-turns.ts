@@ -105,11 +105,11 @@ function requireMatched(messages: readonly Message[]): void {
     const made = idsOf('tool-use', blocks);
     const given = idsOf('tool-result', blocks);
     const results = new Set(given);
-    refuse(repeated(made), 'is made twice in one message');
+    refuse(repeated(made), 'was made twice in one message');
     refuse(repeated(given), 'has two results');
     refuse(
       given.find((id) => !calls.has(id)),
-      'is not made in the message before its result',
+      'was not made in the message before its result',
     );
     refuse(
       [...calls].find((id) => !results.has(id)),

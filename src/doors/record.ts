@@ -31,6 +31,9 @@ export type RequestRecord = {
   stop_reason?: string;
   input_tokens?: number;
   output_tokens?: number;
+  /** Of the prompt cache, where it had a part in it; `input_tokens` leaves them out. */
+  cache_read_tokens?: number;
+  cache_write_tokens?: number;
   first_event_ms?: number;
   total_ms?: number;
 };
@@ -78,6 +81,9 @@ function noteEvent(event: ChatEvent, record: RequestRecord) {
   if ((event.type === 'done' || event.type === 'cancelled') && event.usage) {
     record.input_tokens = event.usage.inputTokens;
     record.output_tokens = event.usage.outputTokens;
+    const { cacheReadTokens, cacheWriteTokens } = event.usage;
+    if (cacheReadTokens > 0) record.cache_read_tokens = cacheReadTokens;
+    if (cacheWriteTokens > 0) record.cache_write_tokens = cacheWriteTokens;
   }
 }
 

@@ -139,13 +139,13 @@ for (const [what, turns, own, message] of [
     'a result without its call',
     [],
     [user(result('a'))],
-    'The tool call "a" is not made in the message before its result.',
+    'The tool call "a" was not made in the message before its result.',
   ],
   [
     'a result in the wrong place',
     [],
     [asked, assistant(use('a')), user(result('a')), assistant(words('Here.')), user(result('a'))],
-    'The tool call "a" is not made in the message before its result.',
+    'The tool call "a" was not made in the message before its result.',
   ],
   [
     'a call without its result',
@@ -163,7 +163,7 @@ for (const [what, turns, own, message] of [
     'a call that is made twice',
     [],
     [asked, assistant(use('a')), assistant(use('a')), user(result('a'))],
-    'The tool call "a" is made twice in one message.',
+    'The tool call "a" was made twice in one message.',
   ],
   [
     'two results of one call',
@@ -181,19 +181,19 @@ for (const [what, turns, own, message] of [
     'a result beside those of stored calls',
     stored,
     [user(result('a'), result('b'), result('c'))],
-    'The tool call "c" is not made in the message before its result.',
+    'The tool call "c" was not made in the message before its result.',
   ],
   [
     'a result of a stored call that has been answered',
     [...stored, turn([user(result('a'), result('b'))], [words('Here.')])],
     [user(result('a'), result('b'))],
-    'The tool call "a" is not made in the message before its result.',
+    'The tool call "a" was not made in the message before its result.',
   ],
   [
     'an id of 65 characters',
     [],
     [user(result(long))],
-    `The tool call "${long.slice(1)}" is not made in the message before its result.`,
+    `The tool call "${long.slice(1)}" was not made in the message before its result.`,
   ],
 ] as const) {
   joining(`${what} is refused`, async () => {

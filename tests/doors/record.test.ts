@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ModelEvent } from '../../src/chat/events.ts';
 import { asksModel, type RequestRecord } from '../../src/doors/record.ts';
 import { buildApp, modelThat, say } from '../helpers/app.ts';
 
@@ -15,6 +16,10 @@ asking(
         true,
       ],
       ['/v1/chat', { method: 'POST', body: '{' }, true],
+      ['/v1/chat/completions', { method: 'POST', body: '{' }, true],
+      ['/v1/embeddings', { method: 'POST', body: '{' }, true],
+      ['/v1/responses', { method: 'POST', body: '{' }, false],
+      ['/v1/models/none', {}, false],
       ['/v1/chat', { method: 'GET' }, false],
       ['/health', {}, false],
       ['/v1/models', {}, false],
@@ -42,3 +47,22 @@ asking('a question over a WebSocket counts where it is answered, once', () => {
 });
 
 asking.run();
+
+// ---
+
+const noting = suite('what is noted of an answer');
+
+noting('tokens of the prompt cache stand apart, where there are any', async () => {
+  const noted = async (cacheReadTokens: number, cacheWriteTokens: number) => {
+    const [begin, end] = say();
+    const usage = { inputTokens: 5, outputTokens: 2, cacheReadTokens, cacheWriteTokens };
+    const { chat, record } = buildApp(modelThat(begin as ModelEvent, { ...end, usage } as ModelEvent));
+    await (await chat({ prompt: 'Hi' })).text();
+    const { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens } = record;
+    return [input_tokens, output_tokens, cache_read_tokens, cache_write_tokens];
+  };
+  assert.equal(await noted(3, 4), [5, 2, 3, 4]);
+  assert.equal(await noted(0, 0), [5, 2, undefined, undefined]);
+});
+
+noting.run();
