@@ -132,13 +132,14 @@ export function parseCompletion(value: unknown, caller: Caller, requestId: strin
   const given = check(body, value);
   const { model, reasoning_effort, cache } = given;
   const format = given.response_format;
+  const isJson = format?.type === 'json_object';
   const question: Question = {
     requestId: given.request_id ?? requestId,
     caller,
     ...(model != null && { model }),
     system: [
       ...toSystem(given.messages),
-      ...(format?.type === 'json_object' ? ['Answer with one JSON object and nothing else.'] : []),
+      ...(isJson ? ['Answer with one JSON object and nothing else.'] : []),
     ],
     messages: toTurn(given),
     inference: toInference(given),
@@ -152,7 +153,8 @@ export function parseCompletion(value: unknown, caller: Caller, requestId: strin
     ...(reasoning_effort != null && { effort: reasoning_effort }),
     metadata: { ...given.metadata, ...(given.user != null && { user: given.user }) },
     chat: toChat(given.chat_id),
-    ...(cache != null && { cache }),
+    // What an operator wrote is no JSON, so it cannot be asked for here.
+    ...(cache != null && !(cache === 'use' && isJson) && { cache }),
     store: given.store ?? true,
   };
   const includeUsage = given.stream_options?.include_usage ?? false;

@@ -156,6 +156,8 @@ const others: Record<string, Partial<ChatRequest>> = {
   'another service tier': { serviceTier: 'default' },
   'model fields': { modelFields: { top_k: 5 } },
   'a quirk that adds a field': quirks({ add: { effort: 'low' } }),
+  'little effort': { effort: 'low', ...quirks({ reasoning: 'effort' }) },
+  'much effort': { effort: 'high', ...quirks({ reasoning: 'effort' }) },
 };
 
 learned('differs for everything that Bedrock would receive, and for each tenant', () => {
@@ -204,6 +206,9 @@ learned('does not differ for what Bedrock is not told', () => {
     { caching: { ...caching, mode: 'refresh', curated: false, ttlSeconds: 1, timeoutMs: 1 } },
     { conversation: { chatId: 'c', isNew: true, isKept: true, maxTurns: 1, ttlSeconds: 1 } },
     { quirks: [{ models: 'other.*', quirk: { ...plain, add: { effort: 'low' } } }] },
+    { effort: 'high' },
+    { metadata: { user: 'u' } },
+    { system: [...(chatRequest(base).system ?? []), { type: 'cache-point' }] },
   ];
   for (const changes of same) assert.is(keyOf(changes), keyOf(), JSON.stringify(changes));
 });

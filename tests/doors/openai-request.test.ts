@@ -381,6 +381,13 @@ formats('a schema is what the answer must fit', () => {
   assert.equal(questionOf({ response_format }).outputSchema, { name: 'shape', schema });
 });
 
+formats('what an operator wrote, which is no JSON, is not asked for where JSON is wanted', () => {
+  const response_format = { type: 'json_object' };
+  assert.is(questionOf({ response_format, cache: 'use' }).cache, undefined);
+  assert.is(questionOf({ response_format, cache: 'off' }).cache, 'off');
+  assert.is(questionOf({ cache: 'use' }).cache, 'use');
+});
+
 formats('any JSON object is asked for in words, since Bedrock knows no such format', () => {
   const { system, outputSchema } = questionOf({ response_format: { type: 'json_object' } });
   assert.equal(system, ['Answer with one JSON object and nothing else.']);

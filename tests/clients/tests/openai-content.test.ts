@@ -170,6 +170,32 @@ content(
   ),
 );
 
+content(
+  'a conversation may begin with a greeting of the assistant',
+  inGateway(async (gateway) => {
+    const { choices } = await connect(gateway).chat.completions.create({
+      model: MODEL,
+      messages: [
+        { role: 'assistant', content: 'Welcome!' },
+        { role: 'user', content: 'ECHO Hello' },
+      ],
+    });
+    assert.is(choices[0]?.message.content, 'Hello');
+  }),
+);
+
+content(
+  'a tool whose parameters are an empty schema is taken',
+  inGateway(async (gateway) => {
+    const { choices } = await connect(gateway).chat.completions.create({
+      model: MODEL,
+      messages: [{ role: 'user', content: 'What time is it?' }],
+      tools: [{ type: 'function', function: { name: 'clock', parameters: {} } }],
+    });
+    assert.is(choices[0]?.finish_reason, 'tool_calls');
+  }),
+);
+
 const PROFILE = 'arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3';
 
 for (const id of [MODEL, PROFILE])
