@@ -2,5 +2,5 @@
 # `npm run image` makes the bundle and calls this; nothing runs while it is built, so it needs no emulator of another processor.
 FROM public.ecr.aws/lambda/nodejs:24
 ARG ENTRY
-COPY build/${ENTRY}/index.mjs ${LAMBDA_TASK_ROOT}/
+COPY build/${ENTRY}/ ${LAMBDA_TASK_ROOT}/
 CMD ["index.handler"]

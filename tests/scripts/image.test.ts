@@ -53,9 +53,9 @@ building('explains itself when it is not told which, and says what is missing wi
   );
 });
 
-building('is made by a Dockerfile that copies the bundle that was made', () => {
+building('is made by a Dockerfile that copies the bundle that was made, with all its files', () => {
   const dockerfile = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8');
-  assert.match(dockerfile, /\nARG ENTRY\nCOPY build\/\$\{ENTRY\}\/index\.mjs /);
+  assert.match(dockerfile, /\nARG ENTRY\nCOPY build\/\$\{ENTRY\}\/ \$\{LAMBDA_TASK_ROOT\}\/\n/);
   assert.match(dockerfile, /^FROM public\.ecr\.aws\/lambda\/nodejs:24$/m);
   assert.is(readFileSync(new URL('../../.dockerignore', import.meta.url), 'utf8'), '*\n!build/\n');
 });
