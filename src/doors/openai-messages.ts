@@ -69,6 +69,12 @@ const listed = z.transform((value: unknown): unknown =>
 
 const texts = z.pipe(listed, z.array(z.discriminatedUnion('type', [textPart], 'must be "text"')));
 
+/** Whoever calls tools may say nothing, and so may they. */
+const textsIfAny = z.pipe(
+  z.transform((value: unknown): unknown => value ?? []),
+  texts,
+);
+
 const part = z.discriminatedUnion(
   'type',
   [textPart, imagePart, filePart],
@@ -117,15 +123,17 @@ const message = z.discriminatedUnion(
     z.object({ role: z.literal('user'), content: userContent, cache_control: cacheControl }),
     z.object({
       role: z.literal('assistant'),
-      content: z.pipe(
-        z.transform((value: unknown): unknown => value ?? []),
-        texts,
-      ),
+      content: textsIfAny,
       tool_calls: z.nullish(z.array(toolCall)),
       reasoning_details: reasoningDetails,
       cache_control: cacheControl,
     }),
-    z.object({ role: z.literal('tool'), tool_call_id: callId, ...told }),
+    z.object({
+      role: z.literal('tool'),
+      tool_call_id: callId,
+      content: textsIfAny,
+      cache_control: cacheControl,
+    }),
   ],
   'must be one of "system", "developer", "user", "assistant", "tool"',
 );

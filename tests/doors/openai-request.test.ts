@@ -238,6 +238,13 @@ messages('calls and their results are the assistant’s and the user’s', () =>
   ]);
 });
 
+messages('a tool that says nothing has an empty result', () => {
+  for (const content of [null, undefined, '', []]) {
+    const [, said] = questionOf({ messages: [...hi, { role: 'tool', tool_call_id: 'c', content }] }).messages;
+    assert.equal(said?.content, [{ type: 'tool-result', id: 'c', text: '', failed: false }]);
+  }
+});
+
 messages('arguments that are no JSON object are refused by their field', () => {
   for (const given of ['{', '[]', '7', 'null', 'NaN']) {
     const call = { id: 'c', type: 'function', function: { name: 'look', arguments: given } };
