@@ -23,9 +23,7 @@ export function toConverseInput(request: ChatRequest): ConverseStreamCommandInpu
   return {
     modelId: request.model,
     messages: toMessages(request.messages),
-    ...(request.system.length > 0 && {
-      system: request.system.map((part) => (typeof part === 'string' ? { text: part } : toCachePoint(part))),
-    }),
+    ...(request.system.length > 0 && { system: toSystem(request.system) }),
     inferenceConfig: {
       maxTokens,
       ...(temperature !== undefined && { temperature }),
@@ -43,42 +41,60 @@ export function toConverseInput(request: ChatRequest): ConverseStreamCommandInpu
   };
 }
 
-/** Bedrock wants user and assistant to take turns and refuses what is blank or empty, so neighbours are joined and nothings left out. */
+const toSystem = (system: ChatRequest['system']) =>
+  system
+    .filter((part, index) => typeof part === 'string' || typeof system[index - 1] === 'string')
+    .map((part) => (typeof part === 'string' ? { text: part } : toCachePoint(part)));
+
+/** Bedrock wants user and assistant to take turns, and refuses what is blank or empty. */
 function toMessages(messages: readonly Message[]): BedrockMessage[] {
-  const joined: { role: Message['role']; content: BedrockBlock[] }[] = [];
   const rename = createNames();
+  return joinNeighbours(messages).map(({ role, content }) => ({
+    role,
+    content: content
+      .toSorted(byPlace)
+      .filter(isWorthIt)
+      .map((block) => toBlock(rename(block))),
+  }));
+}
+
+function joinNeighbours(messages: readonly Message[]): readonly Message[] {
+  const joined: Message[] = [];
   for (const { role, content } of messages) {
-    const blocks = content
-      .filter(saysSomething)
-      .filter(hasSomethingBefore)
-      .map((block) => toBlock(rename(block)));
+    const said = content.filter((block) => block.type !== 'text' || block.text.trim() !== '');
+    if (said.every(({ type }) => type === 'cache-point')) continue;
     const last = joined.at(-1);
-    if (last?.role === role) last.content.push(...blocks);
-    else if (blocks.length > 0) joined.push({ role, content: blocks });
+    if (last?.role === role) joined[joined.length - 1] = { role, content: [...last.content, ...said] };
+    else joined.push({ role, content: said });
   }
-  return joined.map(({ role, content }) => ({ role, content: content.toSorted(byPlace) }));
+  return joined;
 }
 
 /** Some models want the results of tools before anything else that the user says. */
-const byPlace = (one: BedrockBlock, other: BedrockBlock) =>
-  Number(one.toolResult === undefined) - Number(other.toolResult === undefined);
+const byPlace = (one: ContentBlock, other: ContentBlock) =>
+  Number(one.type !== 'tool-result') - Number(other.type !== 'tool-result');
 
-/** Bedrock refuses a place to remember from with nothing new before it, or with thoughts. */
-function hasSomethingBefore({ type }: ContentBlock, index: number, blocks: readonly ContentBlock[]): boolean {
-  const before = blocks[index - 1]?.type ?? 'cache-point';
-  return type !== 'cache-point' || (before !== 'cache-point' && before !== 'reasoning');
+/**
+ * Bedrock refuses a place to remember from with nothing new before it, or with thoughts, or with a document that is no PDF.
+ *
+ * @see https://github.com/strands-agents/harness-sdk/issues/1966
+ */
+function isWorthIt({ type }: ContentBlock, index: number, blocks: readonly ContentBlock[]): boolean {
+  const before = blocks[index - 1];
+  if (type !== 'cache-point') return true;
+  if (before?.type === 'document') return before.format === 'pdf';
+  return before !== undefined && before.type !== 'cache-point' && before.type !== 'reasoning';
 }
-
-const saysSomething = (block: ContentBlock) => block.type !== 'text' || block.text.trim() !== '';
 
 /** Bedrock refuses two documents of one name. */
 function createNames() {
-  const counts = new Map<string, number>();
+  const taken = new Set<string>();
   return (block: ContentBlock): ContentBlock => {
     if (block.type !== 'document') return block;
-    const count = (counts.get(block.name) ?? 0) + 1;
-    counts.set(block.name, count);
-    return count === 1 ? block : { ...block, name: `${block.name.slice(0, 190)} (${count})` };
+    let { name } = block;
+    for (let n = 2; taken.has(name); n++) name = `${block.name.slice(0, 190).trim()} (${n})`;
+    taken.add(name);
+    return { ...block, name };
   };
 }
 
@@ -168,10 +184,16 @@ const toTextFormat = ({ name, schema }: NonNullable<ChatRequest['outputSchema']>
 function closeObjects(schema: Json): Json {
   if (Array.isArray(schema)) return schema.map(closeObjects);
   if (typeof schema !== 'object' || schema === null) return schema;
-  const closed = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, closeObjects(value)]));
+  const entries = Object.entries(schema).map(([key, value]) => [
+    key,
+    literals.has(key) ? value : closeObjects(value),
+  ]);
   const isObject = [schema['type']].flat().includes('object');
-  return isObject ? { additionalProperties: false, ...closed } : closed;
+  return { ...(isObject && { additionalProperties: false }), ...Object.fromEntries(entries) };
 }
+
+/** Keywords that hold values, and no schemas. */
+const literals: ReadonlySet<string> = new Set(['const', 'enum', 'default', 'examples']);
 
 const toGuardrail = ({ id, version }: NonNullable<ChatRequest['guardrail']>) => ({
   guardrailIdentifier: id,

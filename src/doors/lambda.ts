@@ -120,7 +120,6 @@ async function send(
   } catch {
     // A body of ours ends with an event that says what went wrong; there is nothing to add to one that broke.
   } finally {
-    left.removeEventListener('abort', giveUp);
     giveUp();
     out.end();
     await ending;

@@ -48,13 +48,14 @@ function parseDataUrl(url: string) {
   const [mediaType = '', ...parameters] = url.slice('data:'.length, comma).toLowerCase().split(';');
   const isBase64 = url.slice(0, 5).toLowerCase() === 'data:' && parameters.at(-1) === 'base64';
   const base64 = url.slice(comma + 1);
-  if (!isBase64 || base64 === '' || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) return undefined;
-  return { mediaType, bytes: Buffer.from(base64, 'base64') };
+  if (!isBase64 || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) return undefined;
+  const bytes = Buffer.from(base64, 'base64');
+  return bytes.length > 0 ? { mediaType, bytes } : undefined;
 }
 
 /** Bedrock takes no other characters in a document's name. */
 function toName(filename: string): string {
   const stem = filename.replace(/\.[A-Za-z0-9]{1,5}$/, '');
-  const plain = stem.replaceAll(/[^A-Za-z0-9()[\]-]+/g, ' ').trim();
-  return plain.slice(0, 200).trim() || 'document';
+  const plain = stem.replaceAll(/[^A-Za-z0-9()[\]-]+/g, ' ').trimStart();
+  return plain.slice(0, 200).trimEnd() || 'document';
 }

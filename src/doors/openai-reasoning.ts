@@ -49,9 +49,9 @@ export function createReasoningRecorder() {
       if (event.type === 'reasoning-delta') {
         texts.set(event.block, text + event.text);
         said += event.text;
-      } else if (event.signature !== undefined) {
+      } else if (event.signature) {
         details.push({ type: 'reasoning.text', index, text, signature: event.signature });
-      } else if (event.redacted !== undefined) {
+      } else if (event.redacted) {
         details.push({ type: 'reasoning.encrypted', index, data: event.redacted });
       }
     },

@@ -121,6 +121,7 @@ converting(
         type: { type: 'string' },
         list: { type: 'array', items: { type: ['object', 'null'], properties: {} } },
         open: { type: 'object', additionalProperties: { type: 'number' } },
+        fixed: { const: { type: 'object' }, enum: [{ type: 'object' }], default: { type: 'object' } },
       },
     };
     const { outputConfig } = toConverseInput(chatRequest({ outputSchema: { name: 'out', schema } }));
@@ -129,6 +130,7 @@ converting(
     assert.is(sent.properties.list.items.additionalProperties, false);
     assert.equal(sent.properties.open.additionalProperties, { type: 'number' });
     assert.equal(sent.properties.type, { type: 'string' });
+    assert.equal(sent.properties.fixed, schema.properties.fixed);
   },
 );
 
@@ -160,6 +162,39 @@ converting('a place to remember from with nothing before it is left out, since B
   assert.equal(sent?.[1]?.content?.slice(1), [{ text: 'a' }, plainPoint]);
 });
 
+converting(
+  'places to remember from meet when messages are joined and results come first, and then one is enough',
+  () => {
+    const point = { type: 'cache-point' } as const;
+    const result = (id: string) => ({ type: 'tool-result', id, text: 'seen', failed: false }) as const;
+    const kindsOf = (messages: readonly Message[]) =>
+      messagesOf(messages)?.[0]?.content?.flatMap((block) => Object.keys(block));
+    const results = ['a', 'b'].map((id): Message => ({ role: 'user', content: [result(id), point] }));
+    assert.equal(kindsOf(results), ['toolResult', 'toolResult', 'cachePoint']);
+    const late: Message = { role: 'user', content: [{ type: 'text', text: 'c' }, point] };
+    assert.equal(kindsOf([late, ...results]), ['toolResult', 'toolResult', 'text', 'cachePoint']);
+    const { system } = toConverseInput(chatRequest({ system: [point, 'a', point, point, 'b'] }));
+    assert.equal(
+      system?.flatMap((part) => Object.keys(part)),
+      ['text', 'cachePoint', 'text'],
+    );
+  },
+);
+
+converting('no place to remember from stands behind a document that is no PDF, which Bedrock refuses', () => {
+  const point = { type: 'cache-point' } as const;
+  const bytes = Uint8Array.of(1);
+  const kindsOf = (format: 'pdf' | 'txt') =>
+    messagesOf([
+      {
+        role: 'user',
+        content: [{ type: 'text', text: 'a' }, { type: 'document', format, name: 'D', bytes }, point],
+      },
+    ])?.[0]?.content?.flatMap((block) => Object.keys(block));
+  assert.equal(kindsOf('pdf'), ['text', 'document', 'cachePoint']);
+  assert.equal(kindsOf('txt'), ['text', 'document']);
+});
+
 converting('a message that says nothing is left out, and its neighbours are joined', () => {
   const silent: Message = { role: 'assistant', content: [{ type: 'text', text: ' ' }] };
   assert.equal(messagesOf([user('a'), silent, user('b')]), [
@@ -185,10 +220,76 @@ converting('documents of one name are told apart, since Bedrock refuses them', (
   const bytes = Uint8Array.of(1);
   const report = { type: 'document', format: 'pdf', name: 'Report', bytes } as const;
   const sent = messagesOf([user('a'), { role: 'user', content: [report, report] }, user('b')]);
-  assert.equal(
-    sent?.[0]?.content?.flatMap(({ document }) => document?.name ?? []),
-    ['Report', 'Report (2)'],
+  const namesOf = (messages: typeof sent) =>
+    messages?.[0]?.content?.flatMap(({ document }) => document?.name ?? []);
+  assert.equal(namesOf(sent), ['Report', 'Report (2)']);
+  const names = ['Report', 'Report (2)', 'Report', `${'a'.repeat(189)} b`, `${'a'.repeat(189)} b`];
+  const content = names.map((name) => ({ ...report, name }));
+  assert.equal(namesOf(messagesOf([{ role: 'user', content }])), [
+    'Report',
+    'Report (2)',
+    'Report (3)',
+    `${'a'.repeat(189)} b`,
+    `${'a'.repeat(189)} (2)`,
+  ]);
+});
+
+converting('a long name leaves room for its number, also when it comes in another message', () => {
+  const long = { type: 'document', format: 'pdf', name: 'x'.repeat(200), bytes: Uint8Array.of(1) } as const;
+  const assistant: Message = { role: 'assistant', content: [{ type: 'text', text: 'b' }] };
+  const turn: Message = { role: 'user', content: [{ type: 'text', text: 'a' }, long] };
+  const names = messagesOf([turn, assistant, turn, assistant, turn])?.flatMap(({ content = [] }) =>
+    content.flatMap(({ document }) => document?.name ?? []),
   );
+  const cut = 'x'.repeat(190);
+  assert.equal(names, ['x'.repeat(200), `${cut} (2)`, `${cut} (3)`]);
+});
+
+converting('thoughts that nobody signed go without a signature', () => {
+  const content: Message['content'] = [
+    { type: 'reasoning', text: 'hm' },
+    { type: 'text', text: 'a' },
+  ];
+  const sent = messagesOf([user('q'), { role: 'assistant', content }])?.[1]?.content?.[0];
+  assert.equal(Object.keys(sent?.reasoningContent?.reasoningText ?? {}), ['text']);
+});
+
+converting('tools that only the conversation knows stand in where there are none, each once', () => {
+  const use = (id: string, name: string) => ({ type: 'tool-use', id, name, input: {} }) as const;
+  const messages: Message[] = [
+    user('a'),
+    { role: 'assistant', content: [use('t1', 'look'), use('t2', 'run'), use('t3', 'look')] },
+  ];
+  const namesFor = (tools: ChatRequest['tools']) =>
+    toConverseInput(chatRequest({ messages, tools })).toolConfig?.tools?.map(
+      ({ toolSpec }) => toolSpec?.name,
+    );
+  assert.equal(namesFor([]), ['look', 'run']);
+  assert.equal(namesFor([{ name: 'find', inputSchema: {} }]), ['find']);
+  assert.not('toolConfig' in toConverseInput(chatRequest({ toolChoice: { type: 'auto' } })));
+});
+
+converting('a schema is closed wherever it has objects, and only there', () => {
+  const closed = { type: 'object', additionalProperties: false };
+  const schema = {
+    anyOf: [{ type: 'object' }, { type: 'array', items: [{ type: 'object' }, { type: 'string' }] }],
+    properties: { properties: { type: 'string' } },
+  };
+  const { outputConfig } = toConverseInput(chatRequest({ outputSchema: { name: 'out', schema } }));
+  assert.equal(JSON.parse(outputConfig?.textFormat?.structure?.jsonSchema?.schema ?? ''), {
+    anyOf: [closed, { type: 'array', items: [closed, { type: 'string' }] }],
+    properties: { properties: { type: 'string' } },
+  });
+});
+
+converting('metadata of the caller has all the room that ours leaves, and no entry without a name', () => {
+  const theirs = Object.fromEntries(Array.from({ length: 14 }, (_, n) => [`k${n}`, 'a b.c']));
+  const { requestMetadata = {} } = toConverseInput(chatRequest({ metadata: theirs }));
+  assert.is(Object.keys(requestMetadata).length, 16);
+  assert.is(requestMetadata['k13'], 'a b.c');
+  const more = toConverseInput(chatRequest({ metadata: { ...theirs, k14: 'x', k15: 'x' } }));
+  assert.equal(more.requestMetadata, requestMetadata);
+  assert.is(toConverseInput(chatRequest({ metadata: { '': 'x' } })).requestMetadata?.['_'], 'x');
 });
 
 converting('a tool that had nothing to say has a word, since Bedrock refuses a blank', () => {

@@ -19,6 +19,31 @@ mapping('names are compared without regard to case, and before anything else', (
   assert.is(codeOf(thrown('ResourceNotFoundException', status(404))), 'model_not_found');
 });
 
+for (const [code, ...names] of [
+  ['upstream_throttled', 'ThrottlingException', 'TooManyRequestsException', 'ServiceQuotaExceededException'],
+  ['upstream_error', 'ModelStreamErrorException', 'ModelErrorException', 'InternalServerException'],
+  ['upstream_unavailable', 'ServiceUnavailableException', 'ModelNotReadyException'],
+  ['upstream_timeout', 'ModelTimeoutException'],
+  ['upstream_rejected', 'ValidationException'],
+  ['model_not_found', 'ResourceNotFoundException'],
+  [
+    'upstream_access_denied',
+    'AccessDeniedException',
+    'UnrecognizedClientException',
+    'ExpiredTokenException',
+    'InvalidSignatureException',
+    'CredentialsProviderError',
+    'TokenProviderError',
+  ],
+  ['upstream_unreachable', 'TimeoutError'],
+] as const) {
+  mapping(`${names.join(', ')}: ${code}, whatever the status`, () => {
+    for (const name of names) {
+      for (const other of [400, 429]) assert.is(codeOf(thrown(name, status(other))), code, name);
+    }
+  });
+}
+
 mapping('a name that every object knows is no known name', () => {
   for (const name of ['constructor', '__proto__', 'toString']) {
     assert.is(codeOf(thrown(name)), 'upstream_protocol_error', name);
@@ -33,6 +58,8 @@ mapping('what bears no known name is judged by its status', () => {
   } as const;
   for (const [code, name] of Object.entries(expected))
     assert.is(codeOf(thrown('Odd', status(Number(code)))), name);
+  assert.is(codeOf(thrown('Odd', status(401))), 'upstream_access_denied');
+  assert.is(codeOf(thrown('Odd', status(408))), 'upstream_timeout');
   assert.is(codeOf(thrown('Odd', status(429))), 'upstream_throttled');
   assert.is(codeOf(thrown('Odd', status(503))), 'upstream_unavailable');
   assert.is(codeOf(thrown('Odd', status(504))), 'upstream_timeout');
@@ -64,6 +91,9 @@ mapping('the many wordings of a request that is too long are one code', () => {
     'prompt is too long: 210000 tokens > 200000 maximum',
     'Too many input tokens. Max input tokens: 8192',
     'This model has a maximum context length of 8192 tokens.',
+    'The maximum number of tokens is 4096.',
+    'Too many tokens: 9000.',
+    'Context length exceeded.',
     'Input length exceeds the context window of this model.',
   ]) {
     assert.is(codeOf(thrown('ValidationException', {}, message)), 'context_length_exceeded', message);
@@ -81,6 +111,11 @@ mapping('a throttle says when to come back: as Bedrock did, from 1 second to a m
       false,
     ).retryAfterSeconds;
   assert.equal([waitOf(), waitOf('0'), waitOf('soon'), waitOf('2.5'), waitOf('7000')], [1, 1, 1, 3, 60]);
+});
+
+mapping('only a throttle says when to come back', () => {
+  const headers = { $response: { headers: { 'retry-after': '2' } } };
+  assert.is(toModelError(thrown('InternalServerException', headers), false).retryAfterSeconds, undefined);
 });
 
 mapping('no word of what was thrown is in what is told, and all of it is in the cause', () => {
@@ -126,6 +161,18 @@ mapping('a refusal that names fields says what to leave out, in all wordings tha
       "This model doesn't support the outputConfig.textFormat field. Remove outputConfig.textFormat and try again.",
       { omit: ['response_format'] },
     ],
+    [
+      'The model returned the following errors:\nStructured outputs are not supported.',
+      { omit: ['response_format'] },
+    ],
+    ['temperature and top_p may not be used together', { oneOf: ['temperature', 'top_p'] }],
+    ['set only one of temperature and topP', { oneOf: ['temperature', 'top_p'] }],
+    ['outputConfig: Extra inputs are not permitted', { omit: ['response_format'] }],
+    ['textFormat is not supported', { omit: ['response_format'] }],
+    ['reasoning_effort is unsupported', { omit: ['reasoning_effort'] }],
+    ['This model does not allow reasoningConfig', { omit: ['reasoning_effort'] }],
+    ['cachePoint is not allowed here', { omit: ['cache_control'] }],
+    ['serviceTier is not supported', { omit: ['service_tier'] }],
     ['Structured outputs are not supported for this model.', { omit: ['response_format'] }],
     [
       'You invoked an unsupported model or your request did not allow prompt caching. See the documentation for more information.',
@@ -157,6 +204,10 @@ mapping('a value out of range, another field or a late refusal is nothing to lea
   for (const message of [
     'temperature must be less than or equal to 1',
     'This model doesn’t support the system field.',
+    'output_config is not supported\nwith this schema',
+    'temperature takes only one value, and both ends count',
+    'nothing here is supported',
+    '',
     'temperatures are not supported',
     'stop_sequences takes only one item',
     'output_config.format.schema: property "minimum" is not supported',
@@ -164,6 +215,8 @@ mapping('a value out of range, another field or a late refusal is nothing to lea
     assert.not.instance(validation(message), FieldsRefused, message);
   }
   assert.not.instance(validation('`temperature` is deprecated', true), FieldsRefused);
+  const elsewhere = thrown('InternalServerException', {}, '`temperature` is deprecated');
+  assert.not.instance(toModelError(elsewhere, false), FieldsRefused);
 });
 
 mapping.run();

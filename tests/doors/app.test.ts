@@ -5,6 +5,7 @@ import type { RequestRegistry } from '../../src/chat/lease.ts';
 import { alice, bodyOf, buildApp, modelThat, say, silent, usage } from '../helpers/app.ts';
 import { settle } from '../helpers/manual-clock.ts';
 import { memoryRegistry } from '../helpers/registry.ts';
+import { defaultSettings } from '../helpers/requests.ts';
 
 const sse = { accept: 'text/event-stream' };
 const never = () => new Promise<never>(() => {});
@@ -76,6 +77,14 @@ whole('ends at 290 seconds on the REST door with the advice to stream', async ()
   const { error } = await bodyOf(response);
   assert.is(error.code, 'deadline_exceeded');
   assert.match(error.message, '"stream": true');
+});
+
+whole('ends with the function where that is sooner', async () => {
+  const { chat, clock, record } = buildApp(silent, { firstEventTimeoutSeconds: 60 });
+  const pending = chat({ prompt: 'x' }, {}, { deadline: clock.now() + 20_000 });
+  await clock.advance(20_000);
+  assert.is((await bodyOf(await pending)).error.code, 'deadline_exceeded');
+  assert.equal(record.cause?.[0], 'GatewayError', 'what was given up is in the record');
 });
 
 whole.run();
@@ -155,6 +164,42 @@ stream('calls the model off when its reader leaves', async () => {
   assert.is(record.outcome, 'cancelled');
 });
 
+stream('ends when whoever waits for it is gone', async () => {
+  const { chat, left } = buildApp(async function* () {
+    yield { type: 'begin', model: 'm' };
+    await never();
+  });
+  const response = await chat({ prompt: 'x', stream: true });
+  const text = response.text();
+  left.abort();
+  assert.match(await text, /event: cancelled\n/);
+});
+
+stream('has no ping for a reader who has enough to read', async () => {
+  let isRead = false;
+  const { chat, clock } = buildApp(async function* () {
+    yield { type: 'begin', model: 'm' };
+    for (let count = 0; count < 40; count++) yield { type: 'text-delta', block: 0, text: 'x'.repeat(1_000) };
+    isRead = true;
+    yield { type: 'end', stopReason: 'end_turn', usage };
+  });
+  const response = await chat({ prompt: 'x', stream: true });
+  await settle(20);
+  await clock.advance(20_000);
+  assert.not(isRead, 'the model waits');
+  const text = await response.text();
+  assert.match(text, 'event: done');
+  assert.not.match(text, ': ping');
+});
+
+stream('of a conversation that is there names it only while it is kept', async () => {
+  const { chat } = buildApp(modelThat(...say('x')), { history: defaultSettings.history });
+  const idOf = async (changes: object) =>
+    (await chat({ prompt: 'x', chat_id: 'c1', stream: true, ...changes })).headers.get('x-chat-id');
+  assert.is(await idOf({}), 'c1');
+  assert.is(await idOf({ store: false }), null);
+});
+
 stream.run();
 
 // ---
@@ -201,6 +246,15 @@ gate('a refused request reaches no model', async () => {
   ];
   for (const [status, body, headers] of refused) assert.is((await chat(body, headers)).status, status);
   assert.is(asked.length, 0);
+});
+
+gate('a model that is not on offer is refused by its field', async () => {
+  const { chat, send } = buildApp(modelThat(...say('x')));
+  const missing = [chat({ prompt: 'x', model: 'nobody.knows' }), send('/v1/models/nobody.knows')];
+  for (const response of await Promise.all(missing)) {
+    const { error } = await bodyOf(response);
+    assert.equal([error.code, error.param], ['model_not_found', 'model']);
+  }
 });
 
 gate('what breaks inside is 500 without a word of why, and the log knows where', async () => {
@@ -293,6 +347,30 @@ cancels('a caller who chose the id is refused then, since it could be used twice
   assert.is(asked.length, 0);
 });
 
+cancels('any other failure of the registry is the request’s', async () => {
+  const failing: RequestRegistry = {
+    ...broken,
+    open: () => Promise.reject(new GatewayError('conflict', 'Twice.')),
+  };
+  const { chat, asked } = buildApp(modelThat(...say('Hi')), {}, [], failing);
+  assert.is((await chat({ prompt: 'Hi' })).status, 409);
+  assert.is(asked.length, 0);
+});
+
+cancels('a request can be cancelled until 5 seconds after its deadline, when its end is told', async () => {
+  const untils: number[] = [];
+  const noting: RequestRegistry = {
+    ...broken,
+    open: (key, until) => {
+      untils.push(until);
+      return memoryRegistry().open(key, until);
+    },
+  };
+  const { chat, clock } = buildApp(modelThat(...say('Hi')), {}, [], noting);
+  await chat({ prompt: 'Hi' }, {}, { deadline: clock.now() + 20_000 });
+  assert.equal(untils, [clock.now() + 25_000]);
+});
+
 cancels('a request that can be cancelled says nothing of it', async () => {
   const { chat } = buildApp(modelThat(...say('Hi')));
   assert.is((await chat({ prompt: 'Hi' })).headers.get('x-cancellable'), null);
@@ -315,6 +393,19 @@ models('lists the default first and leaves out wildcards', async () => {
       { id: 'global.a.one', object: 'model', created: 0, owned_by: 'a' },
     ],
   });
+});
+
+models('whose id begins with where they run belong to whoever comes next', async () => {
+  const ids = ['us-gov.anthropic.claude-x', 'apac.amazon.nova-x', 'global', 'meta.llama-x'];
+  const { send } = buildApp(modelThat(), {
+    allowedModels: ['*'],
+    modelCeiling: ['*'],
+    modelAliases: new Map([['fast', 'us.amazon.nova-x']]),
+  });
+  const ownerOf = async (id: string) => (await bodyOf(await send(`/v1/models/${id}`)))['owned_by'];
+  assert.equal(await Promise.all(ids.map(ownerOf)), ['anthropic', 'amazon', 'global', 'meta']);
+  const { id, owned_by } = await bodyOf(await send('/v1/models/fast'));
+  assert.equal([id, owned_by], ['fast', 'amazon'], 'another name keeps to what was asked');
 });
 
 models.run();

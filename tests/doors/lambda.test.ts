@@ -193,6 +193,34 @@ pacing('a reader who leaves is not written to any more, and the body is called o
   assert.is(emitter.listenerCount('drain'), 0);
 });
 
+pacing('a reader who has left before the answer gets nothing of it', async () => {
+  const { body, seen: source } = endless();
+  const fake = fakeStream();
+  const { invoke, seen } = buildDoor(async () => {
+    fake.emitter.emit('close');
+    return new Response(body);
+  }, fake);
+  await invoke();
+  assert.equal([seen.sent, seen.ended], [[], true]);
+  assert.ok(source.cancelled);
+});
+
+pacing('a body that says nothing is called off too, and its end is waited for', async () => {
+  let settleBody = () => {};
+  const body = new ReadableStream({
+    cancel: () => new Promise<void>((resolve) => (settleBody = resolve)),
+  });
+  const { invoke, emitter, seen } = buildDoor(() => new Response(body));
+  let isOver = false;
+  const over = invoke().then(() => (isOver = true));
+  await settle();
+  emitter.emit('close');
+  await settle();
+  assert.equal([seen.ended, isOver], [true, false]);
+  settleBody();
+  await over;
+});
+
 pacing('a reader who does not read for a minute is given up', async () => {
   const { body, seen: source } = endless();
   const { invoke, clock, seen } = buildDoor(() => new Response(body), fakeStream({ isFull: true }));

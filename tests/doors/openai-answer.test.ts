@@ -6,8 +6,9 @@ import { toFailure } from '../../src/chat/ask.ts';
 import { GatewayError } from '../../src/chat/errors.ts';
 import type { ChatEvent, Delta, Done } from '../../src/chat/events.ts';
 import { createCompletionWriter } from '../../src/doors/openai-answer.ts';
+import { failureOf } from '../helpers/rejects.ts';
 
-const NOW = 1_795_396_767_123;
+const NOW = 1_795_396_767_789;
 const usage = { inputTokens: 5, outputTokens: 2, cacheReadTokens: 3, cacheWriteTokens: 1 };
 const start: ChatEvent = { type: 'start', requestId: 'r', model: 'some-model', cached: false };
 const done = (stopReason = 'end_turn', used: Done['usage'] = usage): ChatEvent => ({
@@ -135,6 +136,7 @@ streaming('has one id, one creation and one model; role first, finish last, then
   );
   assert.ok(choices.every(({ logprobs }) => logprobs === null));
   assert.ok(chunks.every((chunk) => !('usage' in chunk)));
+  assert.is(chunks.length, choices.length, 'no chunk without a choice');
   assert.ok(isDone);
 });
 
@@ -186,6 +188,38 @@ streaming('thoughts are told as they come, and whole with the finish so that the
   );
 });
 
+streaming('thoughts of several blocks are each signed for themselves', async () => {
+  const sign = (block: number, signature: string): Delta => ({
+    type: 'reasoning-signature',
+    block,
+    signature,
+  });
+  const events = [start, think('a', 3), think('b', 5), sign(5, 'two'), think('c', 3), sign(3, 'one'), done()];
+  const reasoning_details = [
+    { type: 'reasoning.text', index: 0, text: 'b', signature: 'two' },
+    { type: 'reasoning.text', index: 1, text: 'ac', signature: 'one' },
+  ];
+  assert.equal(streamed(events).choices.at(-1)?.delta, { reasoning_details });
+  const message = (await collected(events)).choices[0]?.message;
+  assert.equal([message?.['reasoning_content'], message?.['reasoning_details']], ['abc', reasoning_details]);
+});
+
+streaming('a call of which nothing but white space came has empty arguments', async () => {
+  const events = [start, ...call(0, 'a', '', ' \n'), done('tool_use')];
+  const pieces = streamed(events).choices.flatMap(({ delta }) => delta.tool_calls ?? []);
+  assert.equal(JSON.parse(pieces.map((piece) => piece.function.arguments).join('')), {});
+  assert.is(pieces.length, 3, 'an empty piece is not told');
+  const [choice] = (await collected(events)).choices;
+  const [made] = (choice?.message['tool_calls'] ?? []) as ToolPiece[];
+  assert.equal(JSON.parse(made?.function.arguments ?? ''), {});
+});
+
+streaming('pieces of a call that never began are passed over', async () => {
+  const events = [start, ...call(0, 'a', '{}').slice(1), done()];
+  assert.is(streamed(events).choices.length, 2);
+  assert.not('tool_calls' in ((await collected(events)).choices[0]?.message ?? {}));
+});
+
 for (const [word, reason] of [
   ['end_turn', 'stop'],
   ['stop_sequence', 'stop'],
@@ -215,6 +249,7 @@ for (const [what, event, code] of [
     const { chunks, choices, isDone } = streamed([start, say('A'), event], true);
     const last = chunks.at(-1);
     assert.is(last?.error?.['code'], code);
+    assert.is(last?.error?.['request_id'], 'r');
     assert.equal(Object.keys(last ?? {}), ['error']);
     assert.ok(choices.every(({ finish_reason }) => finish_reason === null));
     assert.not(isDone);
@@ -273,16 +308,12 @@ whole('without a word it is an empty text, and null beside calls', async () => {
 });
 
 whole('is never made of what broke off', async () => {
-  for (const events of [
-    [start, say('A'), toFailure(cut)],
-    [start, say('A'), { type: 'cancelled', usage, estimated: true } as const],
-    [start, say('A')],
-  ]) {
-    const failed = await collected(events).then(
-      () => false,
-      (error: unknown) => error instanceof GatewayError,
-    );
-    assert.ok(failed);
+  for (const [code, ...events] of [
+    ['upstream_truncated', start, say('A'), toFailure(cut)],
+    ['cancelled', start, say('A'), { type: 'cancelled', usage, estimated: true }],
+    ['internal_error', start, say('A')],
+  ] as const) {
+    assert.is((await failureOf(() => collected(events))).code, code);
   }
 });
 

@@ -1,30 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { GatewayError } from '../../src/chat/errors.ts';
-import type { Caller, ContentBlock } from '../../src/chat/request.ts';
-import { parseCompletion } from '../../src/doors/openai-request.ts';
-
-const caller: Caller = { tenant: 'alice', kind: 'api-key', door: 'rest' };
-const hi = [{ role: 'user', content: 'Hi' }];
-const parse = (body: object) => parseCompletion({ messages: hi, ...body }, caller, 'made-up');
-const questionOf = (body: object) => parse(body).question;
-const png = `data:image/png;base64,${Buffer.from('png').toString('base64')}`;
-const pdf = `data:application/pdf;base64,${Buffer.from('pdf').toString('base64')}`;
-const text = (said: string): ContentBlock => ({ type: 'text', text: said });
-const point: ContentBlock = { type: 'cache-point' };
-
-/** What it is refused for. */
-function refusalOf(body: object): { message: string; param: string | undefined } {
-  try {
-    parse(body);
-  } catch (error) {
-    if (error instanceof GatewayError && error.code === 'invalid_request') {
-      return { message: error.message, param: error.param };
-    }
-    throw error;
-  }
-  throw new Error('It was not refused.');
-}
+import { caller, hi, parse, questionOf, refusalOf, text } from '../helpers/completions.ts';
 
 const parsing = suite('parseCompletion');
 
@@ -111,227 +87,64 @@ parsing('what would change the answer and cannot be had is refused, and why', ()
   assert.equal(parse({ n: 1, logprobs: false }), parse({}));
 });
 
-const messages = suite('the messages of OpenAI');
-
-messages('what the system and the developer say is told apart, in order, wherever it stood', () => {
-  const list = [
-    { role: 'system', content: 'One.' },
-    { role: 'user', content: 'Hi' },
-    {
-      role: 'developer',
-      content: [
-        { type: 'text', text: 'Two.' },
-        { type: 'text', text: ' ' },
-      ],
-    },
-    { role: 'assistant', content: 'Hello.' },
-    { role: 'user', content: 'Why?' },
-  ];
-  const { system, messages: said } = questionOf({ messages: list });
-  assert.equal(system, ['One.', 'Two.']);
-  assert.equal(
-    said.map(({ role }) => role),
-    ['user', 'assistant', 'user'],
-  );
+parsing('usage is told in a stream to those alone who say so', () => {
+  for (const stream_options of [{}, { include_usage: null }, { include_usage: false }]) {
+    assert.is(parse({ stream: true, stream_options }).includeUsage, false);
+  }
 });
 
-messages('images and files travel as data: URLs', () => {
-  const content = [
-    { type: 'text', text: 'Look' },
-    { type: 'image_url', image_url: { url: png, detail: 'high' } },
-    { type: 'image_url', image_url: png },
-    { type: 'file', file: { file_data: pdf, filename: 'Q3_report (final).v2.pdf' } },
-    { type: 'file', file: { file_data: png, filename: 'a.png' } },
-    { type: 'file', file: { file_data: 'data:text/plain;charset=utf-8;base64,aGk=' } },
-  ];
-  const [message] = questionOf({ messages: [{ role: 'user', content }] }).messages;
-  const image = { type: 'image', format: 'png', bytes: Buffer.from('png') };
-  assert.equal(message?.content, [
-    text('Look'),
-    image,
-    image,
-    { type: 'document', format: 'pdf', name: 'Q3 report (final) v2', bytes: Buffer.from('pdf') },
-    image,
-    { type: 'document', format: 'txt', name: 'document', bytes: Buffer.from('hi') },
-  ]);
+parsing('zero is a value like any other', () => {
+  assert.equal(questionOf({ temperature: 0, top_p: 0 }).inference, { temperature: 0, topP: 0 });
 });
 
-for (const url of [
-  'https://example.com/a.png',
-  'http://169.254.169.254/latest/meta-data/',
-  'file:///etc/passwd',
-  'data:image/png,plain',
-  'data:image/svg+xml;base64,PHN2Zz4=',
-  'data:image/png;base64,',
-  'data:image/png;base64,@@@@',
-  'data:image/png;base64',
-  '',
-]) {
-  messages(`an image at ${url || 'nowhere'} is refused by its field, and nothing is fetched`, () => {
-    const content = [{ type: 'image_url', image_url: { url } }];
-    const { message, param } = refusalOf({ messages: [{ role: 'user', content }] });
-    assert.is(param, 'messages[0].content[0].image_url.url');
-    assert.match(message, 'must be a data: URL in base64 of image/png, image/jpeg');
+parsing('user beats an entry of that name in metadata', () => {
+  assert.equal(questionOf({ user: 'u-1', metadata: { user: 'u-2' } }).metadata, { user: 'u-1' });
+});
+
+const listOf = <Item>(length: number, item: Item) => Array<Item>(length).fill(item);
+const hello = { role: 'user', content: 'Hi' };
+const aTool = { type: 'function', function: { name: 'look' } };
+
+for (const [field, body] of [
+  ['messages', (longer: number) => ({ messages: listOf(5_000 + longer, hello) })],
+  ['model', (longer: number) => ({ model: 'm'.repeat(2_048 + longer) })],
+  ['stop', (longer: number) => ({ stop: listOf(16 + longer, 'END') })],
+  ['stop[0]', (longer: number) => ({ stop: 'x'.repeat(200 + longer) })],
+  ['tools', (longer: number) => ({ tools: listOf(128 + longer, aTool) })],
+  ['top_p', (longer: number) => ({ top_p: 1 + longer })],
+  [
+    'tools[0].function.name',
+    (longer: number) => ({ tools: [{ type: 'function', function: { name: 'a'.repeat(64 + longer) } }] }),
+  ],
+  [
+    'messages[1].tool_call_id',
+    (longer: number) => ({
+      messages: [...hi, { role: 'tool', content: 'x', tool_call_id: 'a'.repeat(64 + longer) }],
+    }),
+  ],
+] as const) {
+  parsing(`${field} goes to its limit, and not beyond it`, () => {
+    parse(body(0));
+    assert.is(refusalOf(body(1)).param, field);
   });
 }
 
-messages('a file by its id, audio and other parts are refused by name', () => {
-  const refused = (part: object) => refusalOf({ messages: [{ role: 'user', content: [part] }] });
-  assert.match(
-    refused({ type: 'file', file: { file_id: 'f-1' } }).message,
-    'messages[0].content[0].file must be an object with a file_data, which is a data: URL in base64 of',
-  );
-  assert.is(
-    refused({ type: 'input_audio', input_audio: {} }).message,
-    'messages[0].content[0].type must be one of "text", "image_url", "file".',
-  );
-});
-
-messages('a message of the user says something, and a document has text beside it', () => {
-  const refused = (content: unknown) => refusalOf({ messages: [{ role: 'user', content }] }).message;
-  const sentence = 'messages[0].content must hold some text, and a document needs text beside it.';
-  for (const content of ['', ' \n', [], [{ type: 'file', file: { file_data: pdf } }]]) {
-    assert.is(refused(content), sentence);
-  }
-  const { messages: said } = questionOf({
-    messages: [
-      {
-        role: 'user',
-        content: [{ type: 'image_url', image_url: { url: png }, cache_control: { type: 'ephemeral' } }],
-      },
-    ],
+for (const [field, value] of [
+  ['model', ''],
+  ['max_tokens', 0],
+  ['max_completion_tokens', 1.5],
+  ['temperature', -0.1],
+  ['top_p', -0.1],
+  ['stop', ['']],
+  ['reasoning_effort', 'extreme'],
+  ['cache', 'on'],
+  ['request_id', 'a/b'],
+  ['metadata', { team: 7 }],
+] as const) {
+  parsing(`${field} is refused by its name: ${JSON.stringify(value)}`, () => {
+    assert.match(refusalOf({ [field]: value }).param ?? '', field);
   });
-  assert.is(said[0]?.content.length, 2);
-});
-
-messages('calls and their results are the assistant’s and the user’s', () => {
-  const list = [
-    ...hi,
-    {
-      role: 'assistant',
-      content: null,
-      tool_calls: [
-        { id: 'call_1', type: 'function', function: { name: 'look', arguments: '{"at":[1]}' } },
-        { id: 'call_2', type: 'function', function: { name: 'now', arguments: '' } },
-      ],
-    },
-    { role: 'tool', tool_call_id: 'call_1', content: 'seen' },
-    {
-      role: 'tool',
-      tool_call_id: 'call_2',
-      content: [
-        { type: 'text', text: 'a' },
-        { type: 'text', text: 'b' },
-      ],
-    },
-  ];
-  assert.equal(questionOf({ messages: list }).messages.slice(1), [
-    {
-      role: 'assistant',
-      content: [
-        { type: 'tool-use', id: 'call_1', name: 'look', input: { at: [1] } },
-        { type: 'tool-use', id: 'call_2', name: 'now', input: {} },
-      ],
-    },
-    { role: 'user', content: [{ type: 'tool-result', id: 'call_1', text: 'seen', failed: false }] },
-    { role: 'user', content: [{ type: 'tool-result', id: 'call_2', text: 'a\nb', failed: false }] },
-  ]);
-});
-
-messages('a tool that says nothing has an empty result', () => {
-  for (const content of [null, undefined, '', []]) {
-    const [, said] = questionOf({ messages: [...hi, { role: 'tool', tool_call_id: 'c', content }] }).messages;
-    assert.equal(said?.content, [{ type: 'tool-result', id: 'c', text: '', failed: false }]);
-  }
-});
-
-messages('arguments that are no JSON object are refused by their field', () => {
-  for (const given of ['{', '[]', '7', 'null', 'NaN']) {
-    const call = { id: 'c', type: 'function', function: { name: 'look', arguments: given } };
-    const { message } = refusalOf({ messages: [...hi, { role: 'assistant', tool_calls: [call] }] });
-    assert.is(message, 'messages[1].tool_calls[0].function.arguments must be a JSON object as text.');
-  }
-});
-
-messages('signed thoughts come back before what was said, others are left out', () => {
-  const reasoning_details = [
-    { type: 'reasoning.text', index: 0, text: 'hm', signature: 'sig', format: 'anything' },
-    { type: 'reasoning.encrypted', index: 1, data: 'aGk=' },
-    { type: 'reasoning.text', index: 2, text: 'unsigned', signature: null },
-    { type: 'reasoning.summary', index: 3, summary: 'short' },
-  ];
-  const assistant = { role: 'assistant', content: 'Hello.', reasoning_content: 'hm', reasoning_details };
-  const [, message] = questionOf({ messages: [...hi, assistant, ...hi] }).messages;
-  assert.equal(message?.content, [
-    { type: 'reasoning', text: 'hm', signature: 'sig' },
-    { type: 'reasoning', text: '', redacted: 'aGk=' },
-    text('Hello.'),
-  ]);
-});
-
-messages('cache_control on a part, a message and a tool makes a place to remember from behind it', () => {
-  const control = { cache_control: { type: 'ephemeral' } };
-  const {
-    system,
-    messages: said,
-    tools,
-  } = questionOf({
-    messages: [
-      {
-        role: 'system',
-        content: [
-          { type: 'text', text: 'Long.', ...control },
-          { type: 'text', text: 'Short.' },
-        ],
-      },
-      { role: 'developer', content: 'Whole.', cache_control: { type: 'ephemeral', ttl: '1h' } },
-      { role: 'system', content: ' ', ...control },
-      {
-        role: 'user',
-        content: [
-          { type: 'text', text: 'a', ...control },
-          { type: 'text', text: 'b' },
-        ],
-      },
-      { role: 'assistant', content: 'c', ...control },
-      { role: 'user', content: 'd', ...control },
-    ],
-    tools: [{ type: 'function', function: { name: 'look' }, ...control }],
-  });
-  assert.equal(system, ['Long.', point, 'Short.', 'Whole.', { type: 'cache-point', ttl: '1h' }]);
-  assert.equal(
-    said.map(({ content }) => content),
-    [
-      [text('a'), point, text('b')],
-      [text('c'), point],
-      [text('d'), point],
-    ],
-  );
-  assert.equal(tools[0]?.cachePoint, point);
-});
-
-messages('an assistant that greets first is told so, since at Bedrock the user speaks first', () => {
-  const greeting = { role: 'assistant', content: 'Welcome!' };
-  const { messages: said } = questionOf({ messages: [greeting, ...hi] });
-  assert.equal(said, [
-    { role: 'user', content: [text('(The conversation begins.)')] },
-    { role: 'assistant', content: [text('Welcome!')] },
-    { role: 'user', content: [text('Hi')] },
-  ]);
-});
-
-messages('somebody has to have said something', () => {
-  const sentence = 'messages must hold a message of the user or of a tool.';
-  for (const role of ['system', 'assistant']) {
-    const { message, param } = refusalOf({ messages: [{ role, content: 'Hi' }] });
-    assert.equal([message, param], [sentence, 'messages']);
-  }
-  assert.is(refusalOf({ messages: [] }).message, 'messages must have at least 1 items.');
-  assert.is(
-    refusalOf({ messages: [{ role: 'function', content: '' }] }).message,
-    'messages[0].role must be one of "system", "developer", "user", "assistant", "tool".',
-  );
-});
+}
 
 const tools = suite('the tools of OpenAI');
 const look = { type: 'function', function: { name: 'look' } };
@@ -350,6 +163,16 @@ tools('arrive with their schema, and with an empty one where there is none', () 
   assert.equal(questionOf({ tools: [open] }).tools[0]?.inputSchema, { type: 'object' });
   const blank = { type: 'function', function: { name: 'look', description: ' ' } };
   assert.not('description' in (questionOf({ tools: [blank] }).tools[0] ?? {}));
+});
+
+tools('a schema that says its type keeps it, also where Bedrock will refuse it', () => {
+  const parameters = { type: 'array' };
+  const open = { type: 'function', function: { name: 'look', parameters } };
+  assert.equal(questionOf({ tools: [open] }).tools[0]?.inputSchema, parameters);
+});
+
+tools('an empty list is none, and there is nothing to choose', () => {
+  assert.equal(parse({ tools: [], tool_choice: 'auto' }), parse({}));
 });
 
 tools('the choice among them arrives in the words of the gateway', () => {
@@ -395,6 +218,17 @@ formats('what an operator wrote, which is no JSON, is not asked for where JSON i
   assert.is(questionOf({ cache: 'use' }).cache, 'use');
 });
 
+formats('a schema that is not there lets any object through', () => {
+  const response_format = { type: 'json_schema', json_schema: { name: 'shape' } };
+  assert.equal(questionOf({ response_format }).outputSchema, { name: 'shape', schema: { type: 'object' } });
+});
+
+formats('what the system said comes before the words for it', () => {
+  const list = [{ role: 'system', content: 'Be brief.' }, ...hi];
+  const { system } = questionOf({ messages: list, response_format: { type: 'json_object' } });
+  assert.equal(system, ['Be brief.', 'Answer with one JSON object and nothing else.']);
+});
+
 formats('any JSON object is asked for in words, since Bedrock knows no such format', () => {
   const { system, outputSchema } = questionOf({ response_format: { type: 'json_object' } });
   assert.equal(system, ['Answer with one JSON object and nothing else.']);
@@ -427,6 +261,21 @@ chats('an id goes on with one, and only what comes after the last answer counts'
   assert.equal(system, ['Be brief.']);
 });
 
+chats('of several answers the last is the one that counts', () => {
+  const longer = [...history, { role: 'assistant', content: 'Newest' }, ...hi];
+  const { messages: said } = questionOf({ chat_id: 'c1', messages: longer });
+  assert.equal(said, [{ role: 'user', content: [text('Hi')] }]);
+});
+
+chats('a new one may begin with a greeting too', () => {
+  const greeting = { role: 'assistant', content: 'Welcome!' };
+  const { messages: said } = questionOf({ chat_id: 'new', messages: [greeting, ...hi] });
+  assert.equal(
+    said.map(({ role }) => role),
+    ['user', 'assistant', 'user'],
+  );
+});
+
 chats('with nothing after the last answer there is no question', () => {
   const { message } = refusalOf({ chat_id: 'c1', messages: history.slice(0, 3) });
   assert.is(
@@ -437,7 +286,6 @@ chats('with nothing after the last answer there is no question', () => {
 });
 
 parsing.run();
-messages.run();
 tools.run();
 formats.run();
 chats.run();
