@@ -133,6 +133,7 @@ export function parseCompletion(value: unknown, caller: Caller, requestId: strin
   const { model, reasoning_effort, cache } = given;
   const format = given.response_format;
   const isJson = format?.type === 'json_object';
+  const user = given.user == null ? {} : { user: given.user };
   const question: Question = {
     requestId: given.request_id ?? requestId,
     caller,
@@ -151,7 +152,8 @@ export function parseCompletion(value: unknown, caller: Caller, requestId: strin
       },
     }),
     ...(reasoning_effort != null && { effort: reasoning_effort }),
-    metadata: { ...given.metadata, ...(given.user != null && { user: given.user }) },
+    // First, since not all of them may be sent.
+    metadata: { ...user, ...given.metadata, ...user },
     chat: toChat(given.chat_id),
     // What an operator wrote is no JSON, so it cannot be asked for here.
     ...(cache != null && !(cache === 'use' && isJson) && { cache }),

@@ -63,6 +63,17 @@ parsing('every field that means something arrives', () => {
   assert.equal([question.requestId, question.cache, question.store], ['mine', 'refresh', false]);
 });
 
+parsing(
+  'the user comes before other metadata, of which not all may be sent, and is nobody else’s word',
+  () => {
+    const { metadata } = questionOf({ user: 'u-1', metadata: { team: 'blue', user: 'u-2' } });
+    assert.equal(Object.entries(metadata ?? {}), [
+      ['user', 'u-1'],
+      ['team', 'blue'],
+    ]);
+  },
+);
+
 parsing('the newer word for the longest answer beats the older', () => {
   assert.is(questionOf({ max_completion_tokens: 5, max_tokens: 9 }).inference.maxTokens, 5);
 });
