@@ -89,11 +89,14 @@ function isWorthIt({ type }: ContentBlock, index: number, blocks: readonly Conte
 /** Bedrock refuses two documents of one name. */
 function createNames() {
   const taken = new Set<string>();
+  const counts = new Map<string, number>();
   return (block: ContentBlock): ContentBlock => {
     if (block.type !== 'document') return block;
     let { name } = block;
-    for (let n = 2; taken.has(name); n++) name = `${block.name.slice(0, 190).trim()} (${n})`;
+    let count = counts.get(name) ?? 1;
+    while (taken.has(name)) name = `${block.name.slice(0, 190).trim()} (${++count})`;
     taken.add(name);
+    counts.set(block.name, count);
     return { ...block, name };
   };
 }
