@@ -133,7 +133,7 @@ export function parseCompletion(value: unknown, caller: Caller, requestId: strin
   const { model, reasoning_effort, cache } = given;
   const format = given.response_format;
   const isJson = format?.type === 'json_object';
-  const user = given.user == null ? {} : { user: given.user };
+  const user: Readonly<Record<string, string>> = given.user == null ? {} : { user: given.user };
   const question: Question = {
     requestId: given.request_id ?? requestId,
     caller,

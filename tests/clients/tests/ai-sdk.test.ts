@@ -1,6 +1,17 @@
 /** Vercel's AI SDK through `@ai-sdk/openai-compatible`. */
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { APICallError, embed, embedMany, generateText, Output, stepCountIs, streamText, tool } from 'ai';
+import {
+  APICallError,
+  embed,
+  embedMany,
+  generateObject,
+  generateText,
+  Output,
+  stepCountIs,
+  streamObject,
+  streamText,
+  tool,
+} from 'ai';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { z } from 'zod';
@@ -159,6 +170,17 @@ aiSdk(
     const answer = streamText({ model, output, prompt: 'Another city' });
     assert.equal((await collect(answer.partialOutputStream)).at(-1), EXAMPLE);
     assert.equal(await answer.output, EXAMPLE);
+  }),
+);
+
+aiSdk(
+  'generateObject and streamObject, which are older, have the same object',
+  inGateway(async (gateway) => {
+    const model = connect(gateway, { supportsStructuredOutputs: true })(MODEL);
+    const answer = await generateObject({ model, schema: City, prompt: 'A city' });
+    assert.equal([answer.object, answer.finishReason], [EXAMPLE, 'stop']);
+    const { partialObjectStream } = streamObject({ model, schema: City, prompt: 'Another city' });
+    assert.equal((await collect(partialObjectStream)).at(-1), EXAMPLE);
   }),
 );
 
