@@ -81,7 +81,7 @@ export function toModelError(thrown: unknown, hasBegun: boolean): GatewayError {
   const code = toCode(error, hasBegun);
   const message = code in sentences ? sentences[code as keyof typeof sentences] : sentences.upstream_error;
   const quirk = mayBeMended.has(code) && !hasBegun ? toQuirk(error.message ?? '') : undefined;
-  if (quirk) return new FieldsRefused(message, quirk, thrown);
+  if (quirk) return new FieldsRefused(message, quirk, thrown, code);
   const retryAfterSeconds = code === 'upstream_throttled' ? toRetryAfter(error) : undefined;
   return new GatewayError(code, message, { cause: thrown, ...(retryAfterSeconds && { retryAfterSeconds }) });
 }

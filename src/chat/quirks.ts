@@ -2,7 +2,7 @@
  * What single models want otherwise than the rest: fields they refuse, and fields they need. Some is known beforehand, some an
  * operator adds, and some Bedrock says when it refuses a request.
  */
-import { GatewayError } from './errors.ts';
+import { type ErrorCode, GatewayError } from './errors.ts';
 import type { Json } from './json.ts';
 import { fits } from './models.ts';
 import type { ReasoningStyle } from './reasoning.ts';
@@ -88,8 +88,8 @@ export class FieldsRefused extends GatewayError {
   /** What to change so that it would not. */
   readonly quirk: Quirk;
 
-  constructor(message: string, quirk: Quirk, cause: unknown) {
-    super('upstream_rejected', message, { cause });
+  constructor(message: string, quirk: Quirk, cause: unknown, code: ErrorCode = 'upstream_rejected') {
+    super(code, message, { cause });
     this.quirk = quirk;
   }
 }

@@ -197,6 +197,7 @@ mapping('prompt caching is refused as if it were forbidden, and can be left out 
   const message = 'You invoked an unsupported model or your request did not allow prompt caching.';
   const error = toModelError(thrown('AccessDeniedException', status(403), message), false);
   assert.instance(error, FieldsRefused);
+  assert.is(error.code, 'upstream_access_denied', 'what cannot be mended is what it was');
   assert.not.instance(toModelError(thrown('AccessDeniedException', status(403)), false), FieldsRefused);
 });
 
