@@ -8,6 +8,7 @@ export type TestStore = {
   readonly url: string;
   /** Sets parameters of the gateway `LlmGatewayStack`, one after the other. */
   set(values: Readonly<Record<string, string>>): Promise<void>;
+  /** Nobody is answered any more. The port stays taken, or another test's server might get it. */
   stop(): Promise<void>;
   /** On the same port, with what it held. */
   start(): Promise<void>;
@@ -15,12 +16,10 @@ export type TestStore = {
 
 export async function startParameterStore(): Promise<TestStore> {
   const { handle } = createParameterStore();
-  const listen = async (port: number) => {
-    const server = createServer(handle);
-    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-    return server;
-  };
-  let server = await listen(0);
+  const server = createServer(handle);
+  let isStopped = false;
+  server.on('connection', (socket) => isStopped && socket.destroy());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
   const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
@@ -34,12 +33,14 @@ export async function startParameterStore(): Promise<TestStore> {
       }
     },
     async stop() {
+      isStopped = true;
       client.destroy();
       server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      server.unref();
     },
     async start() {
-      server = await listen(port);
+      isStopped = false;
+      server.ref();
     },
   };
 }
