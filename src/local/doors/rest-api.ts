@@ -10,6 +10,7 @@ import type {
 } from 'aws-lambda';
 import { GatewayError } from '../../chat/errors.ts';
 import type { FindTenant } from '../keys.ts';
+import type { Site } from '../site.ts';
 import type { DoorLimits } from './door-limits.ts';
 import { createHttpDoor, type HttpDoor } from './http-door.ts';
 import { toAuthorizerEvent, toProxyEvent } from './rest-event.ts';
@@ -23,10 +24,12 @@ export type RestApiParts = {
   ) => Promise<void>;
   readonly authorizer: (event: APIGatewayRequestAuthorizerEvent) => Promise<APIGatewayAuthorizerResult>;
   readonly findTenant: FindTenant;
+  /** What a browser is shown in place of the API. */
+  readonly site?: Site;
   readonly limits?: Partial<DoorLimits>;
 };
 
-export function createRestApi({ handler, authorizer, findTenant, limits }: RestApiParts): HttpDoor {
+export function createRestApi({ handler, authorizer, findTenant, site, limits }: RestApiParts): HttpDoor {
   const authorize = async (message: IncomingMessage): Promise<string> => {
     const { usageIdentifierKey } = await authorizer(toAuthorizerEvent(message)).catch(() => {
       throw new GatewayError('unauthorized', 'Send an API key as x-api-key or as Authorization: Bearer.');
@@ -37,11 +40,14 @@ export function createRestApi({ handler, authorizer, findTenant, limits }: RestA
   };
 
   return createHttpDoor(async (request) => {
+    const shown = site?.(request.message);
+    if (shown) return shown;
     const tenant = isOpen(request.message) ? undefined : await authorize(request.message);
     const event = toProxyEvent(request.message, await request.readBody(), request.id, tenant);
     return (stream, context) => handler(event, stream, context);
   }, limits);
 }
 
-/** A preflight cannot carry a key, and a health check has none to carry. */
-const isOpen = ({ method, url }: IncomingMessage) => method === 'OPTIONS' || url?.split('?')[0] === '/health';
+/** A preflight cannot carry a key, a health check has none to carry, and whoever reads how to call need not be able to yet. */
+const isOpen = ({ method, url }: IncomingMessage) =>
+  method === 'OPTIONS' || ['/health', '/openapi.json'].includes(url?.split('?')[0] ?? '');
