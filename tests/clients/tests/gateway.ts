@@ -1,5 +1,5 @@
 /** The gateway as clients find it: an address, a key, and a model behind it that answers at once. */
-import { AwsClient } from 'aws4fetch';
+import { createSigningFetch } from '../../../samples/signing-fetch.ts';
 import { type Gateway, type GatewayOptions, people, startGateway, until } from '../../helpers/gateway.ts';
 
 export const MODEL = 'global.amazon.nova-2-lite-v1:0';
@@ -27,14 +27,8 @@ export const inGateway =
 export const accessTo = ({ url, door }: Gateway) => ({
   baseURL: `${url}/v1`,
   apiKey: door === 'function-url' ? 'unused' : people.alice.key,
-  ...(door === 'function-url' && { fetch: createSigningFetch() }),
+  ...(door === 'function-url' && { fetch: createSigningFetch({ credentials: async () => people.alice }) }),
 });
-
-function createSigningFetch(): typeof fetch {
-  const { accessKeyId, secretAccessKey } = people.alice;
-  const aws = new AwsClient({ accessKeyId, secretAccessKey, service: 'lambda', region: 'us-east-1' });
-  return async (input, init) => fetch(await aws.sign(input instanceof URL ? input.href : input, init));
-}
 
 /** How many requests have come to a route so far. */
 export const countRequests = ({ records }: Gateway, route = '/v1/chat/completions') =>

@@ -2,8 +2,8 @@
 import OpenAI from 'openai';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Gateway } from '../../helpers/gateway.ts';
-import { until } from '../../helpers/gateway.ts';
+import { createSigningFetch } from '../../../samples/signing-fetch.ts';
+import { type Gateway, people, until } from '../../helpers/gateway.ts';
 import {
   accessTo,
   collect,
@@ -70,6 +70,41 @@ for (const door of ['rest', 'function-url'] as const) {
     ),
   );
 }
+
+openai(
+  'a signing fetch takes the credentials of the moment, and no key of the package',
+  inGateway(
+    async (gateway) => {
+      const wrong = { ...people.alice, secretAccessKey: 'nobody’s' };
+      const given = [wrong, people.alice];
+      const credentials = async () => given.shift() ?? wrong;
+      const fetch = createSigningFetch({ credentials, region: 'eu-west-1' });
+      const client = new OpenAI({ ...accessTo(gateway), fetch, maxRetries: 0 });
+      const refusal = await failureOf(client.chat.completions.create(ask('ECHO Hi')));
+      assert.instance(refusal, OpenAI.PermissionDeniedError);
+      const { choices } = await client.chat.completions.create(ask('ECHO Hi'));
+      assert.is(choices[0]?.message.content, 'Hi');
+    },
+    { door: 'function-url' },
+  ),
+);
+
+openai(
+  'a signed call that is given up before its answer begins is left upstream too',
+  inGateway(
+    async (gateway) => {
+      const giveUp = new AbortController();
+      const { signal } = giveUp;
+      const answer = connect(gateway).chat.completions.create(ask('SLOW never'), { signal });
+      const failure = failureOf(answer);
+      await until(() => gateway.ledger.open === 1);
+      giveUp.abort();
+      assert.instance(await failure, OpenAI.APIUserAbortError);
+      await until(() => gateway.ledger.closedEarly === 1);
+    },
+    { door: 'function-url' },
+  ),
+);
 
 openai(
   'a stream has exactly one finish reason, at the end of its only choice',
