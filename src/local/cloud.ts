@@ -6,6 +6,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { defaultProvider } from '@aws-sdk/credential-provider-node';
 import { environment, stackName, type Table, tables } from '../names.ts';
 import { createAwsServer } from './aws.ts';
+import { createCompatibleBedrock } from './bedrock/compatible/compatible-bedrock.ts';
 import { createBedrockSimulator } from './bedrock/simulator.ts';
 import type { SecretOf } from './doors/aws-call.ts';
 import { type Connections, createConnectionsApi } from './doors/connections.ts';
@@ -58,7 +59,7 @@ export async function openCloud(parts: CloudParts): Promise<Cloud> {
     dynamodb: dynamodb.handle,
     lambda: lambda.handle,
     connections: createConnectionsApi(connections, { secretOf }),
-    bedrock: createBedrockSimulator().handle,
+    bedrock: (options.server ? createCompatibleBedrock(options.server) : createBedrockSimulator()).handle,
   });
   const url = `http://127.0.0.1:${await listen(server, options.awsPort, 'AWS_PORT')}`;
   const places = {
@@ -100,8 +101,7 @@ function createSecrets({ accessKeys }: CloudParts): SecretOf {
 
 /** Servers that check no signature still want to see one; credentials of a profile might have expired. */
 function chooseCredentials({ bedrock }: Options, url: string, env: NodeJS.ProcessEnv) {
-  const isAllHere =
-    bedrock === 'simulator' && [SSM_ENDPOINT, DYNAMODB_ENDPOINT].every((name) => env[name] === url);
+  const isAllHere = [BEDROCK_ENDPOINT, SSM_ENDPOINT, DYNAMODB_ENDPOINT].every((name) => env[name] === url);
   const hasKeys = Boolean(env['AWS_ACCESS_KEY_ID'] || env['AWS_PROFILE']);
   const hasToken = Boolean(env['AWS_BEARER_TOKEN_BEDROCK']);
   if (!isAllHere && (hasKeys || (bedrock === 'aws' && !hasToken))) return;
@@ -110,13 +110,14 @@ function chooseCredentials({ bedrock }: Options, url: string, env: NodeJS.Proces
   Object.assign(env, { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local' });
 }
 
-function pointAtBedrock({ bedrock }: Options, url: string, env: NodeJS.ProcessEnv): string {
+function pointAtBedrock({ bedrock, server }: Options, url: string, env: NodeJS.ProcessEnv): string {
   if (bedrock === 'endpoint') return `the server at ${env[BEDROCK_ENDPOINT]}`;
   if (bedrock === 'aws') {
     delete env[BEDROCK_ENDPOINT];
     return 'Amazon Bedrock, with your credentials';
   }
   env[BEDROCK_ENDPOINT] = url;
+  if (server) return `the OpenAI-compatible server at ${server.url}`;
   return `the built-in simulator at ${url}, which is no real model`;
 }
 

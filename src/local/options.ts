@@ -3,16 +3,19 @@
  */
 import { parseArgs } from 'node:util';
 import { parseSettings } from '../chat/settings.ts';
+import type { ModelServer } from './bedrock/compatible/model-server.ts';
 
 export const help = `npm start -- [options]
 
   --bedrock simulator   answers come from the built-in simulator (the default)
   --bedrock aws         answers come from Amazon Bedrock, with your own credentials and AWS_REGION
+  --bedrock URL         answers come from an OpenAI-compatible server, such as Ollama at http://127.0.0.1:11434/v1, and its models
+                        are on offer; it gets OPENAI_API_KEY if that is set
   --memory              keep nothing on disk
   --help                this text
 
 Variables: PORT (3000), FUNCTION_URL_PORT (3001), AWS_PORT (4566), LOCAL_API_KEYS (tenant=key,…), LOCAL_IAM_KEYS (access key id=secret,…),
-DEFAULT_MODEL, ALLOWED_MODELS, AWS_ENDPOINT_URL_BEDROCK_RUNTIME, AWS_ENDPOINT_URL_SSM and AWS_ENDPOINT_URL_DYNAMODB (other servers in the place of those built in).
+DEFAULT_MODEL, ALLOWED_MODELS, OPENAI_API_KEY, AWS_ENDPOINT_URL_BEDROCK_RUNTIME, AWS_ENDPOINT_URL_SSM and AWS_ENDPOINT_URL_DYNAMODB (other servers in the place of those built in).
 `;
 
 /** What `ALLOWED_MODELS` is here unless set: the usual models, and the simulator's faults. */
@@ -21,7 +24,9 @@ export const modelsOnThisMachine = [...parseSettings(new Map()).allowedModels, '
 export type Options = {
   readonly help: boolean;
   readonly memory: boolean;
-  readonly bedrock: 'simulator' | 'aws' | 'endpoint';
+  readonly bedrock: 'simulator' | 'aws' | 'endpoint' | 'compatible';
+  /** There only if `bedrock` is `compatible`. */
+  readonly server?: ModelServer;
   readonly port: number;
   readonly functionUrlPort: number;
   readonly awsPort: number;
@@ -35,20 +40,29 @@ export function parseOptions(args: readonly string[], env: Readonly<NodeJS.Proce
     options: { bedrock: { type: 'string' }, memory: { type: 'boolean' }, help: { type: 'boolean' } },
   });
   const { bedrock = 'simulator', memory = false, help = false } = values;
-  if (bedrock !== 'simulator' && bedrock !== 'aws') problems.push('--bedrock must be simulator or aws.');
+  const isNamed = bedrock === 'simulator' || bedrock === 'aws';
+  const server = isNamed ? undefined : readServer(bedrock, env['OPENAI_API_KEY'], problems);
   const port = readPort('PORT', env['PORT'], 3000, problems);
   const functionUrlPort = readPort('FUNCTION_URL_PORT', env['FUNCTION_URL_PORT'], 3001, problems);
   const awsPort = readPort('AWS_PORT', env['AWS_PORT'], 4566, problems);
   if (problems.length > 0) throw new Error(problems.join('\n'));
-  const isElsewhere = bedrock !== 'aws' && Boolean(env['AWS_ENDPOINT_URL_BEDROCK_RUNTIME']);
-  return {
-    help,
-    memory,
-    bedrock: isElsewhere ? 'endpoint' : bedrock === 'aws' ? 'aws' : 'simulator',
-    port,
-    functionUrlPort,
-    awsPort,
-  };
+  const ports = { port, functionUrlPort, awsPort };
+  if (server) return { help, memory, bedrock: 'compatible', server, ...ports };
+  if (bedrock === 'aws') return { help, memory, bedrock, ...ports };
+  const isElsewhere = Boolean(env['AWS_ENDPOINT_URL_BEDROCK_RUNTIME']);
+  return { help, memory, bedrock: isElsewhere ? 'endpoint' : 'simulator', ...ports };
+}
+
+/** What is wrong with a URL is not shown: it may hold a password. */
+function readServer(text: string, key: string | undefined, problems: string[]): ModelServer | undefined {
+  const url = URL.parse(text);
+  const isPlain = url && !url.username && !url.password && !url.search && !url.hash;
+  if (isPlain && ['http:', 'https:'].includes(url.protocol))
+    return { url: url.href.replace(/\/+$/, ''), ...(key && { key }) };
+  problems.push(
+    '--bedrock must be simulator, aws, or the http or https URL of an OpenAI-compatible server without user, password or query.',
+  );
+  return undefined;
 }
 
 function readPort(name: string, value: string | undefined, otherwise: number, problems: string[]): number {
