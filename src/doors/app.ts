@@ -33,6 +33,7 @@ export function createApp(parts: AppParts): Hono<AppEnv> {
   app.use(methodNotAllowed({ app, onMethodNotAllowed: refuseMethod }));
 
   app.get('/health', (c) => c.json({ status: 'ok' }));
+  app.get('/openapi.json', describeApi);
   app.use(requireIdentity);
   app.get('/v1/models', listModels(parts));
   app.get('/v1/models/:id{.+}', readModel(parts));
@@ -76,7 +77,13 @@ async function noteResponse(c: Context<AppEnv>, next: () => Promise<void>) {
   c.header('x-request-id', c.env.record.request_id);
 }
 
-/** Stands before every route but `/health`, and before the body is read. */
+/** Read from the bundle only when it is asked for. */
+async function describeApi(c: Context<AppEnv>) {
+  const { openapi } = await import('./openapi.ts');
+  return c.json(openapi);
+}
+
+/** Stands before every route but `/health` and `/openapi.json`, and before the body is read. */
 async function requireIdentity(c: Context<AppEnv>, next: () => Promise<void>) {
   callerOf(c);
   await next();

@@ -8,6 +8,7 @@ import { type ChatKey, noSuchChat, type Turn, toPlainText } from '../chat/conver
 import { GatewayError } from '../chat/errors.ts';
 import { toWireUsage } from './answer.ts';
 import { type AppEnv, callerOf } from './edge.ts';
+import { describe, notes } from './notes.ts';
 import { id } from './question.ts';
 import { check } from './schema-errors.ts';
 
@@ -37,9 +38,19 @@ type ChatContext = Context<AppEnv, '/v1/chats/:chat_id'>;
 
 const DEFAULT_LIMIT = 20;
 
-const page = z.object({
-  limit: z.optional(z.string().check(z.regex(/^([1-9]\d?|100)$/, 'must be a whole number from 1 to 100'))),
+export const page = z.object({
+  limit: z
+    .optional(z.string().check(z.regex(/^([1-9]\d?|100)$/, 'must be a whole number from 1 to 100')))
+    .register(notes, {
+      type: 'integer',
+      minimum: 1,
+      maximum: 100,
+      default: DEFAULT_LIMIT,
+      pattern: undefined,
+    }),
 });
+describe(page, { limit: 'How many conversations a page holds at most.' });
+
 const placeCursor = z.tuple([z.int().check(z.gte(0)), id]);
 const turnCursor = z.int().check(z.gte(1));
 

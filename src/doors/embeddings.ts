@@ -8,24 +8,26 @@ import { createEmbedRequest, type Embed, type EmbedQuestion, inputTypes } from '
 import type { Settings } from '../chat/settings.ts';
 import { readJson } from './body.ts';
 import { type AppEnv, callerOf, silenceMsAt } from './edge.ts';
+import { describe, notes } from './notes.ts';
 import { check } from './schema-errors.ts';
 import { decodeTokens, LAST_TOKEN } from './tokens.ts';
 
 const MAX_TEXTS = 2_048;
 
-const filled = z.string().check(z.refine((text) => text.trim() !== '', 'must not be blank'));
+const filled = z.string().check(z.regex(/\S/, 'must not be blank'));
 
 /** No `maxLength`: where it fails, a union no longer says what is wrong. */
 const listOf = <Item extends z.ZodMiniType>(item: Item) =>
   z
     .array(item)
     .check(z.minLength(1))
-    .check(z.refine((list) => list.length <= MAX_TEXTS, `must have at most ${MAX_TEXTS} items`));
+    .check(z.refine((list) => list.length <= MAX_TEXTS, `must have at most ${MAX_TEXTS} items`))
+    .register(notes, { maxItems: MAX_TEXTS });
 
 const tokens = z.array(z.int().check(z.gte(0), z.lte(LAST_TOKEN))).check(z.minLength(1));
 
 /** The body; unknown fields are ignored, and `null` is as good as nothing. */
-const embeddingsBody = z.object({
+export const embeddingsBody = z.object({
   model: z.string().check(z.minLength(1), z.maxLength(2048)),
   input: z.union(
     [filled, listOf(filled), tokens, listOf(tokens)],
@@ -34,6 +36,17 @@ const embeddingsBody = z.object({
   encoding_format: z.nullish(z.enum(['float', 'base64'])),
   dimensions: z.nullish(z.int()),
   input_type: z.nullish(z.enum(inputTypes)),
+});
+
+describe(embeddingsBody, {
+  model:
+    'A model that embeds texts: Titan Text Embeddings V2, or Cohere Embed v3 or v4, also behind a profile.',
+  input: `A text or up to ${MAX_TEXTS}, each also as tokens of cl100k_base.`,
+  encoding_format:
+    'How a vector is written: as numbers, or as 32-bit floats, the lowest byte first, in base64.',
+  dimensions:
+    'How long a vector is: 256, 512 or 1024 for Titan, also 1536 for Cohere v4, and 1024 for Cohere v3.',
+  input_type: 'For Cohere, what the texts are for; search_document when not given.',
 });
 
 export type EmbeddingsParts = {

@@ -84,7 +84,10 @@ async function respond(app: LambdaDoorParts['app'], event: HttpEvent, edge: Edge
     return await app.fetch(toRequest(event), edge);
   } catch (thrown) {
     noteError(thrown, edge.record);
-    const response = toErrorResponse(toGatewayError(thrown), edge.record.request_id);
+    const error = toGatewayError(thrown);
+    // What no request can carry never comes to the app, which knows what each path takes.
+    const allowed = error.code === 'method_not_allowed' ? { allow: 'GET, POST, DELETE' } : {};
+    const response = toErrorResponse(error, edge.record.request_id, allowed);
     edge.record.status = response.status;
     response.headers.set('x-request-id', edge.record.request_id);
     return response;

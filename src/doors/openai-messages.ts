@@ -6,6 +6,7 @@
 import * as z from 'zod/mini';
 import { parseObject } from '../chat/json.ts';
 import type { CachePoint, ContentBlock, Message, Question } from '../chat/request.ts';
+import { notes } from './notes.ts';
 import { fileData, imageUrl, toFile, toImage } from './openai-media.ts';
 import { reasoningDetails, toReasoning } from './openai-reasoning.ts';
 import { saysSomething } from './question.ts';
@@ -18,9 +19,9 @@ export const identifier = z
   .check(z.regex(/^[a-zA-Z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z, a-z, 0-9, _ and -'));
 
 /** Anthropic's way to say how far a prompt may be remembered, which others have taken over. */
-export const cacheControl = z.nullish(
-  z.object({ type: z.literal('ephemeral'), ttl: z.nullish(z.enum(['5m', '1h'])) }),
-);
+export const cacheControl = z
+  .nullish(z.object({ type: z.literal('ephemeral'), ttl: z.nullish(z.enum(['5m', '1h'])) }))
+  .register(notes, { description: 'What comes before it may be remembered by the provider for that long.' });
 
 export const toCachePoints = (control: z.output<typeof cacheControl>): CachePoint[] =>
   control ? [{ type: 'cache-point', ...(control.ttl && { ttl: control.ttl }) }] : [];
@@ -45,10 +46,12 @@ const textPart = z.object({ type: z.literal('text'), text: z.string(), cache_con
 
 const imagePart = z.object({
   type: z.literal('image_url'),
-  image_url: z.pipe(
-    z.transform((value: unknown) => (typeof value === 'string' ? { url: value } : value)),
-    z.object({ url: made(z.string(), toImage, imageUrl) }),
-  ),
+  image_url: z
+    .pipe(
+      z.transform((value: unknown) => (typeof value === 'string' ? { url: value } : value)),
+      z.object({ url: made(z.string(), toImage, imageUrl) }),
+    )
+    .register(notes, { type: ['string', 'object'], description: `It, or its url, must be ${imageUrl}.` }),
   cache_control: cacheControl,
 });
 
@@ -58,7 +61,7 @@ const filePart = z.object({
     z.object({ file_data: z.nullish(z.string()), filename: z.nullish(z.string()) }),
     ({ file_data, filename }) => toFile(file_data ?? '', filename ?? ''),
     `an object with a file_data, which is ${fileData}`,
-  ),
+  ).register(notes, { description: `Its file_data must be ${fileData}.` }),
   cache_control: cacheControl,
 });
 
@@ -67,26 +70,38 @@ const listed = z.transform((value: unknown): unknown =>
   typeof value === 'string' ? [{ type: 'text', text: value }] : value,
 );
 
-const texts = z.pipe(listed, z.array(z.discriminatedUnion('type', [textPart], 'must be "text"')));
+const texts = z
+  .pipe(listed, z.array(z.discriminatedUnion('type', [textPart], 'must be "text"')))
+  .register(notes, { type: ['string', 'array'] });
 
 /** Whoever calls tools may say nothing, and so may they. */
 const textsIfAny = z.pipe(
-  z.transform((value: unknown): unknown => value ?? []),
-  texts,
+  z.nullish(texts),
+  z.transform((list) => list ?? []),
 );
 
-const part = z.discriminatedUnion(
+export const part = z.discriminatedUnion(
   'type',
   [textPart, imagePart, filePart],
   'must be one of "text", "image_url", "file"',
 );
 
+const blocks = z.pipe(
+  z.array(part),
+  z.transform((parts: z.output<typeof part>[]): readonly ContentBlock[] => parts.flatMap(toBlocks)),
+);
+
 const userContent = z
   .pipe(
-    z.pipe(listed, z.array(part)),
-    z.transform((parts: z.output<typeof part>[]): readonly ContentBlock[] => parts.flatMap(toBlocks)),
+    listed,
+    blocks.check(z.refine(saysSomething, 'must hold some text, and a document needs text beside it')),
   )
-  .check(z.refine(saysSomething, 'must hold some text, and a document needs text beside it'));
+  .register(notes, {
+    type: ['string', 'array'],
+    pattern: /\S/.source,
+    minItems: 1,
+    description: 'A text, or a list of parts that hold some text or an image. A file needs text beside it.',
+  });
 
 function toBlocks(given: z.output<typeof part>): ContentBlock[] {
   const points = toCachePoints(given.cache_control);
@@ -109,13 +124,16 @@ const toolCall = z.object({
   id: callId,
   function: z.object({
     name: identifier,
-    arguments: made(z.string(), parseObject, 'a JSON object as text'),
+    arguments: made(z.string(), parseObject, 'a JSON object as text').register(notes, {
+      contentMediaType: 'application/json',
+      description: 'A JSON object as text.',
+    }),
   }),
 });
 
 const told = { content: texts, cache_control: cacheControl };
 
-const message = z.discriminatedUnion(
+export const message = z.discriminatedUnion(
   'role',
   [
     z.object({ role: z.literal('system'), ...told }),
@@ -125,7 +143,9 @@ const message = z.discriminatedUnion(
       role: z.literal('assistant'),
       content: textsIfAny,
       tool_calls: z.nullish(z.array(toolCall)),
-      reasoning_details: reasoningDetails,
+      reasoning_details: reasoningDetails.register(notes, {
+        description: 'What the model thought before it called tools, as the gateway gave it.',
+      }),
       cache_control: cacheControl,
     }),
     z.object({

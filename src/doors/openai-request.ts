@@ -14,6 +14,7 @@ import {
   type Tool,
   type ToolChoice,
 } from '../chat/request.ts';
+import { describe, notes } from './notes.ts';
 import {
   cacheControl,
   identifier,
@@ -26,18 +27,28 @@ import { id } from './question.ts';
 import { check } from './schema-errors.ts';
 
 const MAX_STOP_SEQUENCES = 16;
+const MAX_STOP_CHARS = 200;
 const MAX_TOOLS = 128;
 
 /** Bedrock's own range ends at 1. */
 const MAX_TEMPERATURE = 1;
 
-const maxTokens = z.nullish(z.int().check(z.gte(1)));
-const stop = z.string().check(z.minLength(1), z.maxLength(200));
+const maxTokens = z.nullish(z.int().check(z.gte(1))).register(notes, {
+  description:
+    'How long the answer may become, in tokens; the operator limits it further. Of the two, max_completion_tokens counts.',
+});
+const stop = z.string().check(z.minLength(1), z.maxLength(MAX_STOP_CHARS));
 /** A JSON schema; what is in it is the model's to understand. */
-const schema = z.record(z.string(), z.json());
-const unsupported = (advice: string) => z.nullish(z.unknown().check(z.refine(() => false, advice)));
+export const json = z.json();
+const schema = z.record(z.string(), json);
+const unsupported = (advice: string) => {
+  const anything = z.unknown().check(z.refine(() => false, advice));
+  return z
+    .nullish(anything.register(notes, { not: {} }))
+    .register(notes, { deprecated: true, description: `It ${advice}.` });
+};
 
-const tool = z.object({
+export const tool = z.object({
   type: z.literal('function'),
   function: z.object({
     name: identifier,
@@ -68,7 +79,7 @@ const responseFormat = z.discriminatedUnion(
   'must be one of "text", "json_object", "json_schema"',
 );
 
-const body = z
+export const completionBody = z
   .object({
     model: z.nullish(z.string().check(z.minLength(1), z.maxLength(2048))),
     messages,
@@ -77,10 +88,12 @@ const body = z
     temperature: z.nullish(z.number().check(z.gte(0), z.lte(2))),
     top_p: z.nullish(z.number().check(z.gte(0), z.lte(1))),
     stop: z.nullish(
-      z.pipe(
-        z.transform((value: unknown) => (typeof value === 'string' ? [value] : value)),
-        z.array(stop).check(z.maxLength(MAX_STOP_SEQUENCES)),
-      ),
+      z
+        .pipe(
+          z.transform((value: unknown) => (typeof value === 'string' ? [value] : value)),
+          z.array(stop).check(z.maxLength(MAX_STOP_SEQUENCES)),
+        )
+        .register(notes, { type: ['string', 'array'], minLength: 1, maxLength: MAX_STOP_CHARS }),
     ),
     stream: z.nullish(z.boolean()),
     stream_options: z.nullish(z.object({ include_usage: z.nullish(z.boolean()) })),
@@ -90,9 +103,17 @@ const body = z
     reasoning_effort: z.nullish(z.enum(efforts)),
     user: z.nullish(z.string()),
     metadata: z.nullish(z.record(z.string(), z.string())),
-    n: z.nullish(z.int().check(z.refine((n) => n === 1, 'must be 1: a question has one answer here'))),
+    n: z.nullish(
+      z
+        .int()
+        .check(z.refine((n) => n === 1, 'must be 1: a question has one answer here'))
+        .register(notes, { const: 1 }),
+    ),
     logprobs: z.nullish(
-      z.boolean().check(z.refine((value) => !value, 'must be false: Bedrock tells no probabilities')),
+      z
+        .boolean()
+        .check(z.refine((value) => !value, 'must be false: Bedrock tells no probabilities'))
+        .register(notes, { const: false }),
     ),
     functions: unsupported('is not supported any more: send tools'),
     function_call: unsupported('is not supported any more: send tool_choice'),
@@ -108,7 +129,31 @@ const body = z
     }),
   );
 
-type Body = z.output<typeof body>;
+describe(completionBody, {
+  model: 'One of those that GET /v1/models lists; the first of them when not given.',
+  messages:
+    'The conversation, with a message of the user or of a tool in it; each call of a tool is followed by its result.',
+  temperature: 'How freely the model chooses its words; above 1 is as 1.',
+  top_p: 'From how much of what is likely the model chooses its words.',
+  stop: 'A text that ends the answer, or several. Their lengths are counted in UTF-16 units, as all lengths are.',
+  stream: 'Whether the answer comes as events.',
+  stream_options: 'With include_usage the last chunk of a stream tells what was used.',
+  tools: 'What the model may call.',
+  tool_choice: 'Whether it may, must or must not call a tool, or which one it must call.',
+  response_format: 'JSON in place of prose: any object, or one that fits a schema.',
+  reasoning_effort: 'How hard a model that thinks should think.',
+  user: 'Who asks, for Bedrock’s own logs.',
+  metadata: 'More for Bedrock’s own logs: the first 13 entries.',
+  n: 'A question has one answer.',
+  logprobs: 'Bedrock tells no probabilities.',
+  chat_id: 'A conversation that is kept here: "new" begins one, and its id comes back in x-chat-id.',
+  request_id: 'Your own id for the request, which you can cancel it by. It can be used once in 24 hours.',
+  cache:
+    'Whether a known answer may serve (use), is to be replaced (refresh), or nothing is read nor learned (off).',
+  store: 'Whether the answer is learned, and the turn kept if it has a chat_id.',
+});
+
+type Body = z.output<typeof completionBody>;
 
 function isChoiceOf(tools: NonNullable<Body['tools']>, choice: Body['tool_choice']): boolean {
   if (typeof choice === 'object' && choice)
@@ -129,7 +174,7 @@ export type ParsedCompletion = {
  * @throws `invalid_request`, naming each field and its limit
  */
 export function parseCompletion(value: unknown, caller: Caller, requestId: string): ParsedCompletion {
-  const given = check(body, value);
+  const given = check(completionBody, value);
   const { model, reasoning_effort, cache } = given;
   const format = given.response_format;
   const isJson = format?.type === 'json_object';

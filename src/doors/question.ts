@@ -4,6 +4,7 @@
  */
 import * as z from 'zod/mini';
 import type { Caller, ContentBlock, Message, Question } from '../chat/request.ts';
+import { describe, notes } from './notes.ts';
 import { check } from './schema-errors.ts';
 
 const MAX_MESSAGES = 5_000;
@@ -11,7 +12,7 @@ const MAX_MESSAGES = 5_000;
 export const id = z
   .string()
   .check(z.regex(/^[A-Za-z0-9_-]{1,128}$/, 'must be 1 to 128 of A-Z, a-z, 0-9, _ and -'));
-const filled = z.string().check(z.refine((text) => text.trim() !== '', 'must not be blank'));
+const filled = z.string().check(z.regex(/\S/, 'must not be blank'));
 const bytes = z.pipe(
   z.base64('must be base64'),
   z.transform((text: string) => Buffer.from(text, 'base64')),
@@ -27,7 +28,7 @@ const documentName = z
   )
   .check(z.maxLength(200));
 
-const block = z.discriminatedUnion(
+export const block = z.discriminatedUnion(
   'type',
   [
     z.strictObject({ type: z.literal('text'), text: z.string() }),
@@ -42,10 +43,12 @@ const block = z.discriminatedUnion(
   'must be one of "text", "image", "document"',
 );
 
-const content = z.pipe(
-  z.transform((value: unknown) => (typeof value === 'string' ? [{ type: 'text', text: value }] : value)),
-  z.array(block).check(z.refine(saysSomething, 'must hold some text, and a document needs text beside it')),
-);
+const content = z
+  .pipe(
+    z.transform((value: unknown) => (typeof value === 'string' ? [{ type: 'text', text: value }] : value)),
+    z.array(block).check(z.refine(saysSomething, 'must hold some text, and a document needs text beside it')),
+  )
+  .register(notes, { type: ['string', 'array'], pattern: /\S/.source, minItems: 1 });
 
 /** Whether a message of the user is one: Bedrock takes images without a word, and documents not. */
 export function saysSomething(blocks: readonly { readonly type: string; readonly text?: string }[]): boolean {
@@ -54,12 +57,17 @@ export function saysSomething(blocks: readonly { readonly type: string; readonly
   return hasText || (types.length > 0 && types.every((type) => type === 'image'));
 }
 
+export const message = z.strictObject({ role: z.enum(['user', 'assistant']), content });
+
 const messages = z
-  .array(z.strictObject({ role: z.enum(['user', 'assistant']), content }))
+  .array(message)
   .check(z.minLength(1), z.maxLength(MAX_MESSAGES))
   .check(z.refine((list) => list[0]?.role === 'user', 'must begin with a message of the user'));
 
-const maxTokens = z.optional(z.int().check(z.gte(1)));
+const maxTokens = z.optional(z.int().check(z.gte(1))).register(notes, {
+  description:
+    'How long the answer may become, in tokens; the operator limits it further. Give it by one of its two names.',
+});
 
 const parameters = z
   .strictObject({
@@ -79,7 +87,7 @@ const parameters = z
   );
 
 /** The body of `POST /v1/chat`; unknown fields are refused. */
-const chatBody = z
+export const chatBody = z
   .strictObject({
     prompt: z.optional(filled),
     messages: z.optional(messages),
@@ -102,6 +110,33 @@ const chatBody = z
       path: ['chat_id'],
     }),
   );
+
+describe(message, {
+  role: 'Who says it. The first message is the user’s.',
+  content:
+    'A text, or a list of blocks. A message holds some text or an image, and a document needs text beside it.',
+});
+
+describe(parameters, {
+  temperature: 'How freely the model chooses its words.',
+  top_p: 'From how much of what is likely the model chooses its words.',
+  stop_sequences: 'Texts that end the answer. Their lengths are counted in UTF-16 units, as all lengths are.',
+});
+
+describe(chatBody, {
+  prompt: 'What you ask. Give either this or messages.',
+  messages:
+    'A conversation that you keep yourself, in place of prompt. It does not go together with chat_id.',
+  model: 'One of those that GET /v1/models lists, which begins with the default.',
+  system: 'What the model is told apart from the conversation, after what the operator tells it.',
+  chat_id: 'The conversation that this goes on with; without it a new one begins, and its id comes back.',
+  request_id: 'Your own id for the request, which you can cancel it by. It can be used once in 24 hours.',
+  parameters: 'How the model answers.',
+  cache:
+    'Whether a known answer may serve (use), is to be replaced (refresh), or nothing is read nor learned (off).',
+  store: 'Whether the turn is kept and the answer learned.',
+  stream: 'Whether the answer comes as events; when not given, Accept: text/event-stream asks for it.',
+});
 
 export type ParsedChat = {
   readonly question: Question;

@@ -125,6 +125,7 @@ answering('a method that no request can carry is 405 in the envelope', async () 
     const { invoke, seen } = buildDoor(() => new Response('unreachable'));
     await invoke(restEvent({ httpMethod }));
     assert.is(seen.prelude?.statusCode, 405);
+    assert.is(seen.prelude?.headers['allow'], 'GET, POST, DELETE');
     assert.is(JSON.parse(seen.sent.join('')).error.code, 'method_not_allowed');
     assert.is(seen.prelude?.headers['x-request-id'], 'made-up');
   }
