@@ -40,10 +40,16 @@ const LAYERS: readonly Layer[] = [
     files: ['src/aws', 'src/chat', 'src/names.ts'],
     packages: ['@aws-sdk', '@smithy', '@aws-lambda-powertools/parameters', 'aws4fetch', 'zod/mini', 'node:*'],
   },
+  // It runs in a browser.
+  {
+    within: 'src/local/page',
+    files: ['src/local/page'],
+    packages: ['aws4fetch', 'dompurify', 'eventsource-parser', 'marked'],
+  },
   { within: 'src/local', files: ['src'], packages: ['*'] },
   { within: 'cdk', files: ['cdk', 'src/names.ts', 'src/chat/settings.ts'], packages: ['*'] },
   { within: 'scripts', files: ['scripts', 'src', 'cdk'], packages: ['*'] },
-  { within: 'tests', files: ['tests', 'src', 'scripts', 'cdk'], packages: ['*'] },
+  { within: 'tests', files: ['tests', 'src', 'scripts', 'cdk', 'samples'], packages: ['*'] },
 ];
 
 /** What a file must not say, `within` these places and `except` in those. */

@@ -63,6 +63,19 @@ const EXAMPLES: [path: string, source: string, said?: string][] = [
   ['src/local/start.ts', "import { call } from '../../scripts/call.ts';", 'must not import scripts/call.ts'],
   ['src/local/start.ts', "import { run } from '../../tests/run.ts';", 'must not import tests/run.ts'],
 
+  ['src/local/page/chat.ts', "import { marked } from 'marked';\nimport { a } from './turn.ts';"],
+  [
+    'src/local/page/chat.ts',
+    "import { readFile } from 'node:fs/promises';",
+    'must not import node:fs/promises',
+  ],
+  [
+    'src/local/page/chat.ts',
+    "import { a } from '../../chat/events.ts';",
+    'must not import src/chat/events.ts',
+  ],
+  ['src/local/page.ts', "import { build } from 'esbuild';\nimport type { Laptop } from './page/laptop.ts';"],
+
   ['cdk/stack.ts', "import { App } from 'aws-cdk-lib';\nimport { TABLE } from '../src/names.ts';"],
   ['cdk/stack.ts', "import { settings } from '../src/chat/settings.ts';"],
   ['cdk/stack.ts', "import { ask } from '../src/chat/ask.ts';", 'must not import src/chat/ask.ts'],
@@ -213,7 +226,7 @@ function importAlone(urls: readonly string[]): Promise<string> {
 const importing = suite('importing');
 
 importing('every file of src/ needs no environment and does no I/O', async () => {
-  const isProgram = (path: string) => path === 'src/local/start.ts';
+  const isProgram = (path: string) => ['src/local/start.ts', 'src/local/page/chat.ts'].includes(path);
   const files = filesOf('src').filter((path) => !isProgram(path));
   assert.ok(files.length > 5, 'The files of src/ were not found.');
   assert.is(await importAlone(files.map((path) => pathToFileURL(join(ROOT, path)).href)), '');

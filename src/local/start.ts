@@ -8,7 +8,9 @@ import { parseSettings } from '../chat/settings.ts';
 import type { InvocationRecord } from '../doors/failed-work.ts';
 import type { Job } from '../doors/socket-parts.ts';
 import { deployedModels, environment, readList, settingsPath, stackName } from '../names.ts';
+import { offerModels } from './bedrock/compatible/models.ts';
 import { type Cloud, openCloud } from './cloud.ts';
+import { docsAssets } from './docs.ts';
 import { createFunctionUrl } from './doors/function-url.ts';
 import type { HttpDoor } from './doors/http-door.ts';
 import { createRestApi } from './doors/rest-api.ts';
@@ -18,6 +20,8 @@ import { createKeyring, loadOrCreateAccessKey, loadOrCreateKey, parseKeys } from
 import type { LocalFunction } from './lambda-invoke.ts';
 import { listen } from './listen.ts';
 import { help, modelsOnThisMachine, type Options, parseOptions } from './options.ts';
+import { pageAssets } from './page.ts';
+import { createSite } from './site.ts';
 
 /** What is kept between two starts. */
 const KEY_PATH = '.local/api-key';
@@ -39,6 +43,7 @@ async function start() {
   const options = parseOptions(process.argv.slice(2), env);
   if (options.help) return console.log(help);
   const { apiKeys, accessKeys } = loadKeys(options, env);
+  if (options.server) await offerModels(options.server, env);
   env[environment.allowedModels] ||= modelsOnThisMachine;
   env[environment.settingsPath] ||= settingsPath(stackName(env));
   env[environment.settingsMaxAgeSeconds] ||= String(SETTINGS_MAX_AGE_SECONDS);
@@ -58,15 +63,22 @@ async function start() {
   const worker: LocalFunction = (job, context) => websocket.worker(job as Job, context);
   const failedWork: LocalFunction = (record) => websocket.failedWork(record as InvocationRecord);
   const cloud = await openCloud({ options, env, accessKeys, connections, worker, failedWork });
-  const restApi = createRestApi({ handler: http.handler, authorizer, findTenant });
-  restApi.server.on('upgrade', webSocketApi.upgrade);
   const functionUrl = createFunctionUrl({
     handler: http.handler,
     secretOf: (id) => accessKeys.get(id),
     allowedOrigins: () => readList(env[environment.allowedOrigins]),
   });
-  const port = await listen(restApi.server, options.port, 'PORT');
   const functionUrlPort = await listen(functionUrl.server, options.functionUrlPort, 'FUNCTION_URL_PORT');
+  const laptop = {
+    // Keys that somebody gave are not handed to whoever opens the page.
+    ...(!env['LOCAL_API_KEYS'] && { key: [...apiKeys.values()][0] ?? '' }),
+    functionUrl: `http://127.0.0.1:${functionUrlPort}`,
+    isSimulated: options.bedrock === 'simulator',
+  };
+  const site = createSite({ ...pageAssets(laptop), ...docsAssets() });
+  const restApi = createRestApi({ handler: http.handler, authorizer, findTenant, site });
+  restApi.server.on('upgrade', webSocketApi.upgrade);
+  const port = await listen(restApi.server, options.port, 'PORT');
   env[environment.allowedOrigins] ||= `http://127.0.0.1:${port},http://localhost:${port}`;
 
   console.log(welcome({ port, functionUrlPort, ...cloud.places }, [...apiKeys.values()][0] ?? ''));
@@ -95,6 +107,8 @@ type Places = Cloud['places'] & { readonly port: number; readonly functionUrlPor
 const welcome = ({ port, functionUrlPort, bedrock, ssm, dynamodb }: Places, key: string) => `
 LLM Gateway on this machine
 
+  Chat page     http://127.0.0.1:${port}/
+  API described http://127.0.0.1:${port}/docs
   REST          http://127.0.0.1:${port}
   WebSocket     ws://127.0.0.1:${port}/ws
   Function URL  http://127.0.0.1:${functionUrlPort}, for signed requests; npm run call signs

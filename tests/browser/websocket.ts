@@ -2,7 +2,7 @@
  * `npm run test:browser`: a page in Chromium chats over the WebSocket of `npm start`. Prints a line for each
  * check, and ends with 1 when one of them failed; where there is no Chromium it says so and ends with 0.
  */
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,38 +10,12 @@ import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { people } from '../helpers/gateway.ts';
 import { start, stop } from '../helpers/process.ts';
-
-const usualPaths = [
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/usr/bin/google-chrome-stable',
-  '/snap/bin/chromium',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-  '/Applications/Chromium.app/Contents/MacOS/Chromium',
-  'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
-  'C:\\Program Files (x86)\\Microsoft\\Edge\\Application\\msedge.exe',
-];
+import { check, expect, inChromium } from './chromium.ts';
 
 const QUESTION = 'What is a Faraday cage?';
 
 /** Comes in 120 pieces of 20 ms. */
 const LONG_ANSWER = 'all of this takes a while '.repeat(100);
-
-let failures = 0;
-
-async function check(name: string, run: () => Promise<string>) {
-  const [mark, figures] = await run().then(
-    (said) => ['ok  ', said],
-    (error: unknown) => ['FAIL', String(error).split('\n')[0]],
-  );
-  if (mark === 'FAIL') failures++;
-  console.log(`${mark}  ${name}: ${figures}`);
-}
-
-function expect(isSo: boolean, what: string) {
-  if (!isSo) throw new Error(what);
-}
 
 async function servePage() {
   const page = readFileSync(join(import.meta.dirname, 'chat.html'));
@@ -140,7 +114,4 @@ async function main(executablePath: string) {
   server.close();
 }
 
-const path = process.env['CHROMIUM_PATH'] || usualPaths.find((usual) => existsSync(usual));
-if (path === undefined) console.log('skipped: no Chromium found; set CHROMIUM_PATH');
-else await main(path);
-process.exitCode = failures > 0 ? 1 : 0;
+await inChromium(main);
