@@ -1,8 +1,6 @@
 /**
- * The gateway's answer as a command sees it: its events, the sentence of its refusal, and how both are shown
- * to whoever asked.
+ * The gateway's answer as a command sees it: its events, and the sentence of its refusal.
  */
-import { styleText } from 'node:util';
 import { createParser } from 'eventsource-parser';
 import { isLoopback } from './credentials.ts';
 
@@ -16,8 +14,20 @@ export class Ending extends Error {
   }
 }
 
+/** The answer said that it was cancelled, and perhaps what had been used by then. */
+export class Cancelled extends Ending {
+  readonly isUsageKnown: boolean;
+  constructor(usage: unknown) {
+    const { input_tokens: read, output_tokens: written } = isRecord(usage) ? usage : {};
+    const isUsageKnown = typeof read === 'number' && typeof written === 'number';
+    const used = isUsageKnown ? `; about ${read} tokens were read and ${written} written` : '';
+    super(1, `The answer was cancelled${used}.`);
+    this.isUsageKnown = isUsageKnown;
+  }
+}
+
 type Data = Record<string, unknown>;
-type Print = (name: string, data: Data) => void;
+export type Print = (name: string, data: Data) => void;
 
 /** The same by every door. */
 export type AnswerEvent = { readonly name: string; readonly data: Data };
@@ -34,7 +44,7 @@ export async function readAnswer(events: AsyncIterable<AnswerEvent>, print: Prin
     if (ending !== undefined) continue;
     print(name, data);
     if (name === 'done') ending = 'done';
-    if (name === 'cancelled') ending = new Ending(1, 'The answer was cancelled.');
+    if (name === 'cancelled') ending = new Cancelled(data['usage']);
     if (name === 'error') ending = new Ending(1, describeError(data['error']));
   }
   ending ??= new Ending(1, 'The answer broke off before its end.');
@@ -85,45 +95,6 @@ export function describeUnreachable(url: URL, error: unknown): string {
     : `${url.origin} cannot be reached${code}; is the URL right?`;
 }
 
-export type Screen = {
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-  /** Whether somebody watches `err`: only then a model's reasoning goes there. */
-  readonly isTerminal?: boolean;
-};
-
-/** Text as it comes, and the line ended after it; reasoning apart from it. Or, each event as a line of JSON. */
-export function createPrinter({ out, err, isTerminal = false }: Screen) {
-  let isLineOpen = false;
-  let isThinking = false;
-  const endThinking = () => {
-    if (isThinking) err('\n');
-    isThinking = false;
-  };
-  const endLine = () => {
-    endThinking();
-    if (isLineOpen) out('\n');
-    isLineOpen = false;
-  };
-  const printText: Print = (name, { text, reasoning, stop_reason: stopReason }) => {
-    if (name === 'delta' && isText(reasoning) && isTerminal) {
-      err(styleText('dim', reasoning, { validateStream: false }));
-      isThinking = true;
-    }
-    if (name === 'delta' && isText(text)) {
-      endThinking();
-      out(text);
-      isLineOpen = !text.endsWith('\n');
-    }
-    if (name === 'done' && stopReason === 'max_tokens') {
-      endLine();
-      err('The answer was cut at its limit of tokens; --max-tokens raises it.\n');
-    }
-  };
-  const printJson: Print = (name, data) => out(`${JSON.stringify({ event: name, ...data })}\n`);
-  return { printText, printJson, endLine };
-}
-
 /** Without fields where there is no JSON object. */
 export function parseJson(text: string): Data {
   try {
@@ -135,4 +106,4 @@ export function parseJson(text: string): Data {
 }
 
 export const isRecord = (value: unknown): value is Data => typeof value === 'object' && value !== null;
-const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+export const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';

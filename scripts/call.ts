@@ -1,204 +1,218 @@
 /**
- * `npm run call -- "question"`: asks the gateway by its Function URL, signed with SigV4 as AWS wants it, or
- * over its WebSocket, with an API key, and prints the answer while it is written. Exit codes: 0 for a whole
- * answer, 1 for any other, 2 for a command that is none, 130 after Ctrl-C.
+ * `npm run call -- "question"`: asks the gateway through any of its doors and prints the answer while it is written; and the other
+ * commands for whoever uses or runs a gateway. Exit codes: 0 for a whole answer, 1 for any other, 2 for a command that is none,
+ * 130 after Ctrl-C.
  */
-import { existsSync } from 'node:fs';
 import { addAbortSignal } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { type AnswerEvent, createPrinter, Ending, readAnswer, type Screen } from './answer.ts';
-import { isLoopback, type Sources } from './credentials.ts';
-import { askFunctionUrl } from './function-url.ts';
-import { askOverSocket, loadApiKey } from './socket.ts';
+import { styleText } from 'node:util';
+import { Command, CommanderError } from 'commander';
+import { Ending } from './answer.ts';
+import * as archive from './call/archive.ts';
+import { type Calling, type ChatOptions, chat } from './call/chat.ts';
+import { type DoorOptions, findDoor } from './call/door.ts';
+import { createInterrupts, createPrompt, holdTerminal } from './call/prompt.ts';
+import { createScreen, type Io, type Screen, watchInterrupts } from './call/screen.ts';
+import { loadEnvFile, UsageError } from './env-file.ts';
 
-const help = `npm run call -- "What is a Faraday cage?" [options]
+export type { Io } from './call/screen.ts';
 
-A question of - is read from the standard input.
+const about =
+  'Asks the gateway on this machine, or one that is deployed. What is no command is a question. Without any, it is a conversation, or answers what is piped in.';
 
-  --door DOOR       function-url, which is signed (the default), or websocket, which takes an API key
-  --model ID        the model that answers, instead of the gateway's default
-  --system TEXT     what the model is told before the question
-  --max-tokens N    how long the answer may be
-  --temperature N   from 0, the most likely words, to 1
-  --url URL         the gateway's Function URL, or that of its WebSocket
-  --json            each event as a line of JSON, instead of the text
-  --help            this text
+const variables = `
+Variables, which may stand in .env, or in the file that --env names:
+  FUNCTION_URL, REST_URL, WEBSOCKET_URL   where a deployed gateway is; else the
+                    doors of this machine: FUNCTION_URL_PORT (3001), PORT (3000)
+  GATEWAY_API_KEY   for rest and websocket; else, on this machine, the first of
+                    LOCAL_API_KEYS, or the key that npm start made
+  AWS credentials   for function-url and --iam, as every AWS tool finds them; on
+                    this machine AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+                    LOCAL_IAM_KEYS, or the pair that npm start made
+  AWS_REGION        where the URL does not say it
 
-Variables: FUNCTION_URL, or else FUNCTION_URL_PORT (3001) on this machine; AWS_REGION where the URL does not say it. A gateway on this machine
-is called with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, LOCAL_IAM_KEYS, or the key that npm start made; any other with your AWS credentials.
-For the WebSocket: WEBSOCKET_URL, or else PORT (3000) on this machine; GATEWAY_API_KEY, or else, on this
-machine, LOCAL_API_KEYS or the key that npm start made.
+Exit codes: 0, 1 when an answer is not whole or a command fails, 2 for a command
+that is none, 130 after Ctrl-C, which cancels the answer on the gateway.
 `;
 
-export type Io = Screen & {
-  /** Ends the call. The gateway sees a client that leaves; over a WebSocket it is told first. */
-  readonly signal?: AbortSignal;
-  readonly fetch?: typeof fetch;
-  readonly sources?: Sources;
-  /** Where the API key of this machine's gateway is kept. */
-  readonly apiKeyPath?: string;
-  readonly readInput?: () => Promise<string>;
-  readonly pause?: (ms: number) => Promise<unknown>;
-};
-
 /** Returns the exit code. */
-export async function call(
-  args: readonly string[],
-  env: Readonly<NodeJS.ProcessEnv>,
-  io: Io,
-): Promise<number> {
-  const printer = createPrinter(io);
+export async function call(args: readonly string[], env: NodeJS.ProcessEnv, io: Io): Promise<number> {
+  const screen = createScreen(io);
   try {
-    const command = parseCommand(args);
-    if (command.isHelp) {
-      io.out(help);
-      return args.length === 0 ? 2 : 0;
-    }
-    const body = { ...command.body, prompt: await readPrompt(command.body.prompt, io) };
-    const url = findUrl(command.door, command.url, env);
-    const events = ask(command.door, url, body, env, io);
-    await readAnswer(events, command.json ? printer.printJson : printer.printText);
-    printer.endLine();
-    return io.signal?.aborted ? 130 : 0;
+    const [name = '', ...rest] = args[0] === 'help' && isOther(args[1]) ? [args[1], '--help'] : args;
+    if (isOther(name)) return await others[name](rest, env, io);
+    return await run(args, env, io, screen);
   } catch (error) {
-    printer.endLine();
-    if (io.signal?.aborted) return 130;
-    if (!(error instanceof Ending)) throw error;
-    io.err(`${error.message}\n`);
-    return error.exitCode;
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    if (!(error instanceof CommanderError) && !(error instanceof Ending)) throw error;
+    const isOurs = error instanceof Ending;
+    screen.err(`${isOurs ? error.message : toSentence(error.message)}\n`);
+    return isOurs ? error.exitCode : 2;
   }
 }
 
-function parseCommand(args: readonly string[]) {
-  const { values, positionals } = readArguments(args);
-  const { model, system, url, json, door = 'function-url' } = values;
-  const isHelp = values.help ?? args.length === 0;
-  if (!isDoor(door)) throw new Ending(2, `--door must be ${Object.keys(doors).join(' or ')}.`);
-  const prompt = positionals.join(' ');
-  if (!isHelp && prompt.trim() === '') throw new Ending(2, 'There is no question; write it in quotes.');
-  const maxTokens = readNumber(
-    '--max-tokens',
-    values['max-tokens'],
-    /^[1-9]\d{0,8}$/,
-    'a whole number from 1',
-  );
-  const zeroToOne = /^(0|1|0?\.\d+|1\.0+)$/;
-  const temperature = readNumber('--temperature', values.temperature, zeroToOne, 'a number from 0 to 1');
-  const hasParameters = maxTokens !== undefined || temperature !== undefined;
-  const parameters = hasParameters ? { max_tokens: maxTokens, temperature } : undefined;
-  return { isHelp, door, url, json, body: { prompt, model, system, parameters, stream: true } };
-}
-
-function readArguments(args: readonly string[]) {
-  const text = { type: 'string' } as const;
-  const flag = { type: 'boolean' } as const;
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        door: text,
-        model: text,
-        system: text,
-        'max-tokens': text,
-        temperature: text,
-        url: text,
-        json: flag,
-        help: flag,
-      },
-    });
-  } catch (error) {
-    throw new Ending(2, `${error instanceof Error ? error.message : error}`.replaceAll('\n', ' '));
-  }
-}
-
-function readNumber(option: string, value: string | undefined, form: RegExp, meaning: string) {
-  if (value === undefined) return undefined;
-  if (!form.test(value)) throw new Ending(2, `${option} must be ${meaning}.`);
-  return Number(value);
-}
-
-/** The question, which `-` says is to be read. */
-async function readPrompt(prompt: string, { readInput = async () => '' }: Io): Promise<string> {
-  if (prompt !== '-') return prompt;
-  const input = await readInput();
-  if (input.trim() === '') throw new Ending(2, 'There is no question on the standard input.');
-  return input;
-}
-
-const doors = {
-  'function-url': {
-    variables: { url: 'FUNCTION_URL', port: 'FUNCTION_URL_PORT' },
-    toLocalUrl: (port: string) => `http://127.0.0.1:${port || '3001'}`,
-    isFitting: ({ protocol }: URL) => /^https?:$/.test(protocol),
-    form: 'an http or https URL without a user, such as http://127.0.0.1:3001',
-    path: '/v1/chat',
+/** Commands that have files of their own. */
+const others = {
+  async settings(args: readonly string[], env: NodeJS.ProcessEnv, io: Io) {
+    return await (await import('./settings.ts')).settings(args, env, io);
   },
-  websocket: {
-    variables: { url: 'WEBSOCKET_URL', port: 'PORT' },
-    toLocalUrl: (port: string) => `ws://127.0.0.1:${port || '3000'}/ws`,
-    // The key goes over it as it is.
-    isFitting: (url: URL) => url.protocol === 'wss:' || (url.protocol === 'ws:' && isLoopback(url)),
-    form: 'a wss URL without a user, or on this machine a ws URL, such as ws://127.0.0.1:3000/ws',
-    path: '',
+  async upload(args: readonly string[], env: NodeJS.ProcessEnv, io: Io) {
+    using interrupt = watchInterrupts(io);
+    const { bulkUpload } = await import('./bulk-upload.ts');
+    const terminal = io.isTerminal ? process.stderr : undefined;
+    return await bulkUpload(args, env, { ...io, terminal, signal: interrupt.signal });
+  },
+  async keys(args: readonly string[], env: NodeJS.ProcessEnv, io: Io) {
+    return await (await import('./keys.ts')).keys(args, env, io);
   },
 } as const;
 
-const isDoor = (door: string): door is keyof typeof doors => Object.hasOwn(doors, door);
+const isOther = (name = ''): name is keyof typeof others => Object.hasOwn(others, name);
 
-/** Where questions go. What was given may hold a password by mistake, so it is not shown. */
-function findUrl(
-  name: keyof typeof doors,
-  option: string | undefined,
-  env: Readonly<NodeJS.ProcessEnv>,
-): URL {
-  const { variables, toLocalUrl, isFitting, form, path } = doors[name];
-  const port = env[variables.port] ?? '';
-  const given = option ?? (env[variables.url] || undefined);
-  const isPort = port === '' || (/^[1-9]\d{0,4}$/.test(port) && Number(port) <= 65_535);
-  if (given === undefined && !isPort)
-    throw new Ending(2, `${variables.port} must be a whole number from 1 to 65535.`);
-  const base = URL.parse(given ?? toLocalUrl(port));
-  if (!base || !isFitting(base) || base.username || base.password)
-    throw new Ending(2, `${option === undefined ? variables.url : '--url'} must be ${form}.`);
-  if (path) base.pathname = `${base.pathname.replace(/\/$/, '')}${path}`;
-  base.search = '';
-  base.hash = '';
-  return base;
-}
+type Options = DoorOptions & ChatOptions & archive.ListOptions & { readonly json?: boolean };
 
-const never = new AbortController().signal;
-
-/** By either door. The pauses do not keep a command alive that has ended. */
-function ask(
-  door: keyof typeof doors,
-  url: URL,
-  body: object,
-  env: Readonly<NodeJS.ProcessEnv>,
-  io: Io,
-): AsyncIterable<AnswerEvent> {
-  const { signal = never, fetch: fetchIt = fetch } = io;
-  const { pause = (ms: number) => sleep(ms, undefined, { ref: false }) } = io;
-  const call = { url, body, signal, fetch: fetchIt };
-  return door === 'websocket'
-    ? askOverSocket({ ...call, key: loadApiKey(url, env, io.apiKeyPath), pause })
-    : askFunctionUrl({ ...call, env, sources: io.sources });
-}
-
-if (import.meta.main) {
-  if (existsSync('.env')) process.loadEnvFile('.env');
-  const interrupt = new AbortController();
-  process.on('SIGINT', () => interrupt.abort());
-  const onClosed = () => process.exit(141); // as SIGPIPE ends a command whose reader has gone
-  process.stdout.on('error', onClosed);
-  process.stderr.on('error', onClosed);
-  process.exitCode = await call(process.argv.slice(2), process.env, {
-    out: (text) => process.stdout.write(text),
-    err: (text) => process.stderr.write(text),
-    isTerminal: process.stderr.isTTY === true,
-    signal: interrupt.signal,
-    readInput: () => readText(addAbortSignal(interrupt.signal, process.stdin)),
+async function run(args: readonly string[], env: NodeJS.ProcessEnv, io: Io, screen: Screen) {
+  let code = 0;
+  const program = createProgram(screen, (work) => async (...given: unknown[]) => {
+    const options: Options = (given.at(-1) as Command).optsWithGlobals();
+    const calling = { door: findDoor(options, env), env, io, screen, isJson: options.json ?? false };
+    code = await work(calling, options, (given.at(-1) as Command).args);
   });
+  await program.parseAsync(args, { from: 'user' });
+  return code;
 }
+
+type Work = (calling: Calling, options: Options, words: readonly string[]) => Promise<number>;
+type Action = (work: Work) => (...given: unknown[]) => Promise<void>;
+
+function createProgram(screen: Screen, action: Action): Command {
+  const program = new Command('npm run call --')
+    .description(about)
+    .exitOverride()
+    .configureOutput({ writeOut: screen.out, writeErr: screen.err, outputError: () => {} })
+    .configureOutput({ getOutHelpWidth: () => 80, getErrHelpWidth: () => 80 })
+    .configureHelp({ showGlobalOptions: true })
+    .option('--door <door>', 'rest, websocket or function-url (the default)')
+    .option('--url <url>', 'where that door is')
+    .option('--iam', 'sign what goes through the rest door, instead of showing a key')
+    .option('--json', 'each event or item as a line of JSON')
+    .helpOption('--help', 'this text');
+  const question = addChat(program, action);
+  program.command('models').description('the models on offer').action(action(archive.listModels));
+  const cancel = program.command('cancel <request_id>').description('cancel a running request');
+  cancel.action(action((calling, _, [id = '']) => archive.cancelRequest(calling, id)));
+  addChats(program, action);
+  addOthers(program);
+  const options = question.createHelp().visibleOptions(question);
+  const described = options
+    .filter(({ long }) => long !== '--help')
+    .map(({ flags, description }) => `  ${flags.padEnd(21)}  ${description}\n`);
+  return program.addHelpText('after', `\nOptions of chat:\n${described.join('')}${variables}`);
+}
+
+function addChat(program: Command, action: Action): Command {
+  const maxTokens = createParser('--max-tokens', /^[1-9]\d{0,8}$/, 'a whole number from 1', Number);
+  const cache = createParser('--cache', /^(use|refresh|off)$/, 'use, refresh or off', String);
+  const chatId = (id: string) => archive.checkId('--chat-id', id);
+  const gather = (text: string, before: readonly string[] = []) => [...before, text];
+  return program
+    .command('chat [question...]', { isDefault: true })
+    .description('ask; - reads the question from the standard input')
+    .option('--model <id>', "the model that answers, not the gateway's default")
+    .option('--system <text>', 'what the model is told before the question')
+    .option('--max-tokens <n>', 'how long the answer may be', maxTokens)
+    .option('--temperature <n>', 'from 0, the most likely words, to 1', zeroToOne('--temperature'))
+    .option('--top-p <n>', 'from 0 to 1, how many of the likely words count', zeroToOne('--top-p'))
+    .option('--stop <text>', 'where the answer ends; may be given again', gather)
+    .option('--cache <how>', 'use, refresh or off', cache)
+    .option('--no-store', 'keep no conversation, and learn no answer')
+    .option('--chat-id <id>', 'go on with a conversation; last is the latest here', chatId)
+    .action(action((calling, options, words) => chat(words, options, calling)));
+}
+
+function addChats(program: Command, action: Action): void {
+  const limit = createParser('--limit', /^([1-9]\d?|100)$/, 'a whole number from 1 to 100', Number);
+  const chats = program.command('chats').description('your conversations: list, show ID, delete ID');
+  chats
+    .command('list', { isDefault: true })
+    .description('the newest first')
+    .option('--limit <n>', 'how many at once, from 1 to 100 (20)', limit)
+    .option('--all', 'all of them')
+    .action(action((calling, options) => archive.listChats(calling, options)));
+  const show = chats.command('show <id>').description('one, turn by turn');
+  show.action(action((calling, _, [id = '']) => archive.showChat(calling, id)));
+  const remove = chats.command('delete <id>').description('one, for good');
+  remove.action(action((calling, _, [id = '']) => archive.deleteChat(calling, id)));
+}
+
+/** For the help only, unless options stand before them, which would be taken for ours. */
+function addOthers(program: Command): void {
+  const descriptions: Record<keyof typeof others, string> = {
+    settings: 'read and change the settings of a gateway',
+    upload: 'write question/answer pairs, as npm run bulk-upload',
+    keys: 'the API keys of a deployed gateway',
+  };
+  for (const [name, description] of Object.entries(descriptions))
+    program
+      .command(`${name} [arguments...]`)
+      .description(description)
+      .allowUnknownOption()
+      .action(() => {
+        throw new Ending(2, `Write ${name} first: npm run call -- ${name} --help.`);
+      });
+}
+
+function createParser<T>(option: string, form: RegExp, meaning: string, parse: (value: string) => T) {
+  return (value: string): T => {
+    if (form.test(value)) return parse(value);
+    throw new Ending(2, `${option} must be ${meaning}.`);
+  };
+}
+
+const zeroToOne = (option: string) =>
+  createParser(option, /^(0|1|0?\.\d+|1\.0+)$/, 'a number from 0 to 1', Number);
+
+/** Of a message such as `error: unknown option '--tokens'`. */
+function toSentence(message: string): string {
+  const words = message.replace(/^error: /, '').replaceAll('\n', ' ');
+  return `${words.charAt(0).toUpperCase()}${words.slice(1).replace(/\.?$/, '.')}`;
+}
+
+async function main(given: readonly string[]): Promise<number> {
+  const { env, stdin, stdout, stderr } = process;
+  const onClosed = () => process.exit(141); // as SIGPIPE ends a command whose reader has gone
+  stdout.on('error', onClosed);
+  stderr.on('error', onClosed);
+  const { interrupts, press } = createInterrupts();
+  process.on('SIGINT', press);
+  try {
+    // keys reads the file itself.
+    const args = given[0] === 'keys' ? given : loadEnvFile(given, env);
+    return await call(args, env, {
+      out: (text) => stdout.write(text),
+      err: (text) => stderr.write(text),
+      isTerminal: stderr.isTTY === true,
+      isOutTerminal: stdout.isTTY === true,
+      dim: (text) => styleText('dim', text, { stream: stderr }),
+      interrupts,
+      leave() {
+        stderr.write('\n');
+        process.exit(130);
+      },
+      readInput: (signal) => readText(addAbortSignal(signal, stdin)),
+      ...(stdin.isTTY && {
+        readLine: createPrompt(stdin, stderr, interrupts),
+        holdTerminal: () => holdTerminal(stdin, press),
+      }),
+      lastChatsPath: '.local/last-chats.json',
+      pause: (ms) => sleep(ms, undefined, { ref: false }),
+    });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    stderr.write(`${error.message}\n`);
+    return 2;
+  }
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
