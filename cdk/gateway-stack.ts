@@ -64,6 +64,7 @@ export class GatewayStack extends Stack {
       FunctionUrl: functionUrl.url.url,
       UsesIam: String(config.useIam),
       ApiKeyId: firstKey?.key.keyId,
+      UsagePlanId: firstKey?.plan.ref,
       CallerPolicyArn: callers.policy.ref,
       SettingsPath: settings.path,
       DashboardUrl: `https://${config.region}.console.aws.amazon.com/cloudwatch/home?region=${config.region}#dashboards:name=${operations.dashboard.dashboardName}`,

@@ -437,6 +437,7 @@ outputs('say where everything is', () => {
     'RequestsTable',
     'RestUrl',
     'SettingsPath',
+    'UsagePlanId',
     'UsageTable',
     'UsesIam',
     'WebSocketUrl',
