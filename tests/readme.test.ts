@@ -1,5 +1,5 @@
-/** What the README says of settings and errors, held against the tables that the product reads. */
-import { readFileSync } from 'node:fs';
+/** What the README says of settings and errors, held against the tables that the product reads; and that its links lead somewhere. */
+import { existsSync, readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { variables } from '../cdk/config/variables.ts';
@@ -129,5 +129,35 @@ documenting('says of each field of a chat completion what really becomes of it',
     Object.keys(samples).map((field) => [field, fateOf(field)]),
   );
 });
+
+documenting('shows the whole fetch that signs, as it stands among the samples', () => {
+  const file = readFileSync(new URL('../samples/signing-fetch.ts', import.meta.url), 'utf8');
+  const [, shown] = /^```ts\n([\s\S]*?)^```$/m.exec(readme) ?? [];
+  assert.is(shown, file);
+});
+
+/** As GitHub makes them of headings. */
+const toAnchor = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
+
+for (const name of ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md']) {
+  documenting(`links only to headings and files that are there: ${name}`, () => {
+    const text = readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
+    const anchors = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => toAnchor(heading));
+    assert.equal(anchors, [...new Set(anchors)]);
+    const links = [...text.matchAll(/\]\(([^)\s]+)\)|(?:src|srcset)="([^"]+)"/g)].map(
+      (link) => link[1] ?? link[2] ?? '',
+    );
+    assert.ok(links.length > 0);
+    const isDead = (link: string) =>
+      link.startsWith('#')
+        ? !anchors.includes(link.slice(1))
+        : !link.startsWith('https:') && !existsSync(new URL(`../${link.split('#')[0]}`, import.meta.url));
+    assert.equal(links.filter(isDead), []);
+  });
+}
 
 documenting.run();
