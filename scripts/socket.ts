@@ -7,6 +7,7 @@ import { on } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { SUBPROTOCOL } from '../src/doors/api-key.ts';
 import { parseKeys } from '../src/local/keys.ts';
+import { toMessages } from '../src/local/page/frames.ts';
 import {
   type AnswerEvent,
   describeError,
@@ -16,9 +17,6 @@ import {
   parseJson,
 } from './answer.ts';
 import { isLoopback } from './credentials.ts';
-
-/** What a message or the text of a part may have, escapes included: API Gateway takes frames of 32 KB. */
-const PART_BYTES = 28 * 1024;
 
 /**
  * Eight parts a second, where ten are allowed; and how long to wait, and how often, when it was too fast all
@@ -125,32 +123,6 @@ function createSender(socket: WebSocket, messages: readonly string[], pause: Soc
       return true;
     },
   };
-}
-
-/** The message, or the parts that it is cut into where it is too long for a frame. */
-function toMessages(requestId: string, body: object): string[] {
-  const text = JSON.stringify({ action: 'chat', request_id: requestId, ...body });
-  if (Buffer.byteLength(text) <= PART_BYTES) return [text];
-  const slices = cut(text);
-  const part = { action: 'part', request_id: requestId, of: slices.length };
-  return slices.map((data, n) => JSON.stringify({ ...part, n, data }));
-}
-
-function cut(text: string): string[] {
-  const slices: string[] = [];
-  let slice = '';
-  let bytes = 0;
-  for (const char of text) {
-    const size = Buffer.byteLength(JSON.stringify(char)) - 2;
-    if (bytes + size > PART_BYTES) {
-      slices.push(slice);
-      slice = '';
-      bytes = 0;
-    }
-    slice += char;
-    bytes += size;
-  }
-  return [...slices, slice];
 }
 
 const terminals: readonly unknown[] = ['done', 'error', 'cancelled'];

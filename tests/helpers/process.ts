@@ -16,8 +16,11 @@ export type Running = {
   readonly output: () => string;
 };
 
-export async function start(env: Record<string, string> = {}): Promise<Running> {
-  const process_ = spawn(process.execPath, ['src/local/start.ts', '--memory'], {
+export async function start(
+  env: Record<string, string> = {},
+  args: readonly string[] = [],
+): Promise<Running> {
+  const process_ = spawn(process.execPath, ['src/local/start.ts', '--memory', ...args], {
     env: {
       PATH: process.env['PATH'],
       PORT: '0',

@@ -1,5 +1,4 @@
 /** The whole gateway in front of an OpenAI-compatible server. */
-import { spawn } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readSse } from '../../helpers/clients.ts';
@@ -15,7 +14,7 @@ import {
   startModelServer,
 } from '../../helpers/compatible-server.ts';
 import { people, startGateway, until } from '../../helpers/gateway.ts';
-import { chat, exited, KEY, type Running, stop } from '../../helpers/process.ts';
+import { chat, exited, KEY, type Running, start as startProcess, stop } from '../../helpers/process.ts';
 
 type Respond = ModelStandIn['respond'];
 
@@ -145,24 +144,8 @@ through.run();
 // ---
 
 /** `npm start -- --bedrock URL`. */
-async function start(bedrock: string, env: Record<string, string> = {}): Promise<Running> {
-  const child = spawn(process.execPath, ['src/local/start.ts', '--memory', '--bedrock', bedrock], {
-    env: {
-      PATH: process.env['PATH'],
-      PORT: '0',
-      FUNCTION_URL_PORT: '0',
-      AWS_PORT: '0',
-      LOCAL_API_KEYS: `alice=${KEY}`,
-      ...env,
-    },
-  });
-  let output = '';
-  child.stdout.on('data', (text) => (output += text));
-  child.stderr.on('data', (text) => (output += text));
-  await until(() => output.includes('Ctrl-C stops') || child.exitCode !== null);
-  const url = /REST +(\S+)/.exec(output)?.[1] ?? '';
-  return { process: child, url, functionUrl: '', socketUrl: '', curl: '', output: () => output };
-}
+const start = (bedrock: string, env: Record<string, string> = {}) =>
+  startProcess(env, ['--bedrock', bedrock]);
 
 /** Names the models, and answers with the one that it was asked for. */
 const models =
