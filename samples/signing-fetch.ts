@@ -25,6 +25,7 @@ export function createSigningFetch({ credentials, region, service = 'lambda' }: 
       ...(body && { body }),
     });
     const signed = await signer.sign();
-    return fetch(signed.url, { method, headers: signed.headers, body, signal });
+    // A redirect would carry the session token to a stranger.
+    return fetch(signed.url, { ...init, method, headers: signed.headers, body, signal, redirect: 'manual' });
   };
 }

@@ -26,11 +26,21 @@ export class Cancelled extends Ending {
   }
 }
 
+/** Whether the answer that was to be cancelled goes on, and is paid for, nobody knows. */
+export class Unconfirmed extends Ending {
+  constructor() {
+    super(130, 'The gateway did not confirm the cancel; the answer may run to its end.');
+  }
+}
+
 type Data = Record<string, unknown>;
 export type Print = (name: string, data: Data) => void;
 
 /** The same by every door. */
 export type AnswerEvent = { readonly name: string; readonly data: Data };
+
+/** What ends an answer. */
+export const isTerminal = (name: unknown) => name === 'done' || name === 'error' || name === 'cancelled';
 
 /**
  * Prints each event as it arrives, and reads to the end of the events, so that the gateway does not see a
@@ -43,13 +53,26 @@ export async function readAnswer(events: AsyncIterable<AnswerEvent>, print: Prin
   for await (const { name, data } of events) {
     if (ending !== undefined) continue;
     print(name, data);
-    if (name === 'done') ending = 'done';
+    if (name === 'done') ending = cutShort(data['stop_reason']) ?? 'done';
     if (name === 'cancelled') ending = new Cancelled(data['usage']);
     if (name === 'error') ending = new Ending(1, describeError(data['error']));
   }
   ending ??= new Ending(1, 'The answer broke off before its end.');
   if (ending instanceof Ending) throw ending;
 }
+
+/** Half an answer that was sent to its end. One that is as long as the caller allowed is whole. */
+function cutShort(stopReason: unknown): Ending | undefined {
+  const sentence = isText(stopReason) ? cuts.get(stopReason) : undefined;
+  return sentence === undefined ? undefined : new Ending(1, sentence);
+}
+
+/** @see https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_MessageStopEvent.html */
+const cuts: ReadonlyMap<string, string> = new Map([
+  ['content_filtered', 'The provider of the model filtered the answer.'],
+  ['guardrail_intervened', 'A guardrail stepped into the answer.'],
+  ['model_context_window_exceeded', 'The answer was cut where the context of the model is full.'],
+]);
 
 /**
  * The events of an event stream. A connection that breaks is the end of the events; whether of the answer

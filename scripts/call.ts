@@ -41,7 +41,7 @@ export async function call(args: readonly string[], env: NodeJS.ProcessEnv, io: 
   const screen = createScreen(io);
   try {
     const [name = '', ...rest] = args[0] === 'help' && isOther(args[1]) ? [args[1], '--help'] : args;
-    if (isOther(name)) return await others[name](rest, env, io);
+    if (isOther(name)) return await others[name](rest, env, { ...io, out: screen.out, err: screen.err });
     return await run(args, env, io, screen);
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
@@ -179,17 +179,27 @@ function toSentence(message: string): string {
   return `${words.charAt(0).toUpperCase()}${words.slice(1).replace(/\.?$/, '.')}`;
 }
 
+/** A little longer than an answer has to say that it was cancelled. */
+const DEPARTURE_MS = 2_500;
+
 async function main(given: readonly string[]): Promise<number> {
   const { env, stdin, stdout, stderr } = process;
-  const onClosed = () => process.exit(141); // as SIGPIPE ends a command whose reader has gone
-  stdout.on('error', onClosed);
-  stderr.on('error', onClosed);
   const { interrupts, press } = createInterrupts();
+  let departure: number | undefined;
+  // Nobody reads on: an answer is cancelled as by Ctrl-C, or it would be paid for to its end.
+  const depart = (exitCode: number) => () => {
+    if (departure !== undefined) return;
+    departure = exitCode;
+    setTimeout(() => process.exit(exitCode), DEPARTURE_MS).unref();
+    if (!interrupts.emit('SIGINT')) process.exit(exitCode);
+  };
+  stdout.on('error', depart(141)); // as after SIGPIPE
+  stderr.on('error', depart(141));
   process.on('SIGINT', press);
+  process.on('SIGHUP', depart(129));
+  process.on('SIGTERM', depart(143));
   try {
-    // keys reads the file itself.
-    const args = given[0] === 'keys' ? given : loadEnvFile(given, env);
-    return await call(args, env, {
+    const exitCode = await call(loadEnvFile(given, env), env, {
       out: (text) => stdout.write(text),
       err: (text) => stderr.write(text),
       isTerminal: stderr.isTTY === true,
@@ -208,6 +218,7 @@ async function main(given: readonly string[]): Promise<number> {
       lastChatsPath: '.local/last-chats.json',
       pause: (ms) => sleep(ms, undefined, { ref: false }),
     });
+    return departure ?? exitCode;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     stderr.write(`${error.message}\n`);

@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { Command, CommanderError } from 'commander';
-import { loadEnvFile, UsageError } from './env-file.ts';
+import { UsageError } from './env-file.ts';
 import {
   createKey,
   deleteKey,
@@ -43,11 +43,10 @@ export type Io = {
   readonly ask?: (question: string) => Promise<string>;
 };
 
-/** Returns the exit code. Adds the variables of the env file to `env`, which for credentials must be that of the process. */
+/** Returns the exit code. Credentials are looked for in the environment of the process, whatever `env` is. */
 export async function keys(args: readonly string[], env: NodeJS.ProcessEnv, io: Io): Promise<number> {
   try {
-    const rest = loadEnvFile(args, env);
-    await createProgram(env, io).parseAsync(rest, { from: 'user' });
+    await createProgram(env, io).parseAsync(args, { from: 'user' });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // it has said why

@@ -14,7 +14,9 @@ import {
   describeUnreachable,
   Ending,
   isRecord,
+  isTerminal,
   parseJson,
+  Unconfirmed,
 } from './answer.ts';
 import { isLoopback } from './credentials.ts';
 
@@ -59,10 +61,10 @@ export async function* askOverSocket(call: SocketCall): AsyncGenerator<AnswerEve
   const socket = new WebSocket(url, handshake);
   const leaving = new AbortController();
   const frames = on(socket, 'message', { close: ['close'], signal: leaving.signal });
+  const question = createSender(socket, toMessages(requestId, body), pause);
   try {
     await open(socket, call);
     call.onOpen?.();
-    const question = createSender(socket, toMessages(requestId, body), pause);
     const cancel = async () => {
       if (question.state.isSent) {
         socket.send(JSON.stringify({ action: 'cancel', request_id: requestId }));
@@ -73,6 +75,8 @@ export async function* askOverSocket(call: SocketCall): AsyncGenerator<AnswerEve
     signal.addEventListener('abort', cancel, { once: true });
     void question.send();
     yield* readFrames(frames, question);
+  } catch (error) {
+    throw question.state.isSent && leaving.signal.aborted ? new Unconfirmed() : error;
   } finally {
     socket.close();
   }
@@ -125,8 +129,6 @@ function createSender(socket: WebSocket, messages: readonly string[], pause: Soc
   };
 }
 
-const terminals: readonly unknown[] = ['done', 'error', 'cancelled'];
-
 /**
  * A frame that came before is dropped. A frame without `seq` is no part of an answer, but may say why there
  * will be none.
@@ -149,7 +151,7 @@ async function* readFrames(
     if (seq > next && type !== 'error' && type !== 'cancelled') return;
     next = seq + 1;
     yield { name: String(type), data: type === 'start' ? { request_id: requestId, ...data } : data };
-    if (terminals.includes(type)) return;
+    if (isTerminal(type)) return;
   }
 }
 

@@ -18,7 +18,9 @@ const CLIENTS = join(import.meta.dirname, 'clients');
 /** The slowest is the synthesis of the stack. */
 const BLOCK_LIMIT_MS = 180_000;
 
+/** Of a tenth of a second each. */
 const START_TRIES = 600;
+const STOP_TRIES = 150;
 
 type Block = {
   readonly language: 'sh' | 'js';
@@ -51,7 +53,10 @@ function copyRepository(): string {
     cpSync(join(ROOT, file), join(folder, file));
   // Links to the same files where the disk can have them; a link to the folder would show what is run where it really lies.
   const packages = [join(ROOT, 'node_modules'), join(folder, 'node_modules')];
-  if (spawnSync('cp', ['-al', ...packages]).status !== 0) spawnSync('cp', ['-R', ...packages]);
+  if (spawnSync('cp', ['-al', ...packages]).status !== 0) {
+    rmSync(join(folder, 'node_modules'), { recursive: true, force: true });
+    spawnSync('cp', ['-R', ...packages]);
+  }
   symlinkSync(join(CLIENTS, 'node_modules/openai'), join(folder, 'node_modules/openai'));
   return folder;
 }
@@ -129,26 +134,30 @@ function says(output: string, expected: string): boolean {
   });
 }
 
+const gateways = new Set<ChildProcess>();
+
 /** `npm start`, until it is ready. */
-async function start(place: Place): Promise<ChildProcess> {
+async function start(place: Place): Promise<Outcome> {
   const gateway = spawn('npm', ['start'], {
     cwd: place.folder,
     env: environmentOf(place),
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  gateways.add(gateway);
+  gateway.once('exit', () => gateways.delete(gateway));
   let output = '';
   for (const stream of [gateway.stdout, gateway.stderr]) stream.on('data', (chunk) => (output += chunk));
-  for (let tries = 0; tries < START_TRIES && !output.includes('Ctrl-C stops'); tries++) {
-    if (gateway.exitCode !== null) break;
-    await sleep(100);
-  }
-  if (!output.includes('Ctrl-C stops')) throw new Error(`npm start did not come up:\n${output}`);
-  return gateway;
+  const isReady = () => output.includes('Ctrl-C stops');
+  for (let tries = 0; tries < START_TRIES && !isReady() && gateways.has(gateway); tries++) await sleep(100);
+  return { isGood: isReady(), output };
 }
 
-function stop({ pid }: ChildProcess) {
-  if (pid !== undefined) process.kill(-pid, 'SIGTERM');
+/** What was started, with all that it started. */
+async function stop() {
+  for (const { pid = 0 } of gateways) process.kill(-pid, 'SIGTERM');
+  for (let tries = 0; tries < STOP_TRIES && gateways.size > 0; tries++) await sleep(100);
+  for (const { pid = 0 } of gateways) process.kill(-pid, 'SIGKILL');
 }
 
 const canHave = (needs: string) => needs === 'aws' && spawnSync('aws', ['--version']).status === 0;
@@ -175,20 +184,17 @@ async function main(): Promise<number> {
     console.log(`${mark.padEnd(7)}  ${what}`);
   };
   for (const name of unknownScripts(readme)) tell('FAIL', `package.json has no script ${name}`);
-  let gateway: ChildProcess | undefined;
   for (const block of readBlocks(readme)) {
     const what = `${block.heading}: ${firstLine(block)}`;
     if (block.needs !== undefined && !canHave(block.needs)) {
       tell('not run', `${what}; needs ${block.needs}`);
-    } else if (block.code.trim() === 'npm start') {
-      gateway = await start(place);
-      tell('ok', what);
     } else {
-      const { isGood, output } = await run(block, place);
+      const { isGood, output } =
+        block.code.trim() === 'npm start' ? await start(place) : await run(block, place);
       tell(isGood ? 'ok' : 'FAIL', isGood ? what : `${what}\n${output}`);
     }
   }
-  if (gateway) stop(gateway);
+  await stop();
   rmSync(place.folder, { recursive: true, force: true, maxRetries: 5 });
   console.log(`${counts.ok} blocks ran, ${counts.FAIL} failed, ${counts['not run']} need what is not here`);
   return counts.FAIL > 0 || counts.ok === 0 ? 1 : 0;

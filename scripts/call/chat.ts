@@ -3,7 +3,15 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type AnswerEvent, Cancelled, Ending, isText, parseJson, readAnswer } from '../answer.ts';
+import {
+  type AnswerEvent,
+  Cancelled,
+  Ending,
+  isText,
+  parseJson,
+  readAnswer,
+  Unconfirmed,
+} from '../answer.ts';
 import { askOverSocket, loadApiKey } from '../socket.ts';
 import type { Door } from './door.ts';
 import { askOverHttp, type Call } from './http.ts';
@@ -128,7 +136,8 @@ async function answer(
     printer.endLine();
     if (!(error instanceof Ending) && !signal.aborted) throw error;
     const isUsed = error instanceof Cancelled && error.isUsageKnown;
-    if (error instanceof Ending && (isUsed || !signal.aborted)) screen.err(`${error.message}\n`);
+    const isNews = isUsed || error instanceof Unconfirmed || !signal.aborted;
+    if (error instanceof Ending && isNews) screen.err(`${error.message}\n`);
     return error instanceof Ending && !signal.aborted ? error.exitCode : 130;
   }
 }

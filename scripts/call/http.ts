@@ -3,14 +3,24 @@
  */
 import { randomUUID } from 'node:crypto';
 import { AwsV4Signer } from 'aws4fetch';
-import { type AnswerEvent, describeRefusal, describeUnreachable, Ending, readEvents } from '../answer.ts';
+import {
+  type AnswerEvent,
+  describeRefusal,
+  describeUnreachable,
+  Ending,
+  isTerminal,
+  readEvents,
+  Unconfirmed,
+} from '../answer.ts';
 import { type Credentials, loadCredentials } from '../credentials.ts';
 import { loadApiKey } from '../socket.ts';
 import type { Door } from './door.ts';
 import type { Io } from './screen.ts';
 
-/** How long a cancelled answer has to say how it ended, and how soon the gateway is told again that knew of no such request yet. */
-const CANCEL_MS = 2_000;
+/** How long a cancelled answer has to say how it ended, and a connection to end after its answer. */
+const CLOSING_MS = 2_000;
+
+/** How soon the gateway is told again that did not take a cancel: it may not know of the request yet. */
 const AGAIN_MS = 250;
 
 export type Call = {
@@ -100,23 +110,36 @@ export async function* askOverHttp(call: Call, body: object): AsyncGenerator<Ans
   const send = await openHttp(call);
   const requestId = randomUUID();
   const leaving = new AbortController();
+  const leaveSoon = () => void pause(CLOSING_MS).then(() => leaving.abort());
+  let isCancelled = false;
   const cancel = async () => {
-    void pause(CANCEL_MS).then(() => leaving.abort());
+    leaveSoon();
     const sending = { signal: leaving.signal };
-    while (!leaving.signal.aborted) {
+    while (!leaving.signal.aborted && !isCancelled) {
       const said = await send('DELETE', `/v1/requests/${requestId}`, sending).catch(() => undefined);
-      if (said?.status !== 404) return;
-      await pause(AGAIN_MS);
+      isCancelled = said?.ok ?? false;
+      if (!isCancelled) await pause(AGAIN_MS);
     }
   };
+  const isUnconfirmed = () => signal.aborted && leaving.signal.aborted && !isCancelled;
   signal.addEventListener('abort', cancel, { once: true });
   const question = { ...body, request_id: requestId };
-  const response = await send('POST', '/v1/chat', { signal: leaving.signal, body: question });
+  const response = await send('POST', '/v1/chat', { signal: leaving.signal, body: question }).catch(
+    (error) => {
+      throw isUnconfirmed() ? new Unconfirmed() : error;
+    },
+  );
   const type = (await expectOk(response)).headers.get('content-type') ?? '';
   if (!type.startsWith('text/event-stream'))
     throw new Ending(
       1,
       `${door.url.origin} did not answer with an event stream; is it the gateway's ${door.title}?`,
     );
-  yield* readEvents(response);
+  let isOver = false;
+  for await (const event of readEvents(response)) {
+    yield event;
+    isOver ||= isTerminal(event.name);
+    if (isOver) leaveSoon();
+  }
+  if (!isOver && isUnconfirmed()) throw new Unconfirmed();
 }

@@ -1,7 +1,7 @@
 /**
  * A streamed answer as it arrived, held against the contract, and its times.
  */
-import { type AnswerEvent, describeError, Ending } from '../answer.ts';
+import { type AnswerEvent, describeError, Ending, isTerminal } from '../answer.ts';
 
 /** `atMs`: since the question was sent. */
 export type Timed = AnswerEvent & { readonly atMs: number };
@@ -20,15 +20,13 @@ export type Asking = {
   readonly onEvent?: (event: AnswerEvent, cancel: () => Promise<string | undefined>) => void;
 };
 
-const terminals: readonly string[] = ['done', 'error', 'cancelled'];
-
 /**
  * `start`, at least one delta, and exactly one terminal, which is this one and the last.
  *
  * @throws `Ending` with what is wrong
  */
 export function requireStream({ events }: Answer, ending: 'done' | 'cancelled'): void {
-  const endings = events.filter(({ name }) => terminals.includes(name));
+  const endings = events.filter(({ name }) => isTerminal(name));
   const [first] = events;
   const [end, ...more] = endings;
   if (end?.name === 'error' && ending === 'done') throw fault(describeError(end.data['error']));

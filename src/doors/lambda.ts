@@ -86,8 +86,9 @@ async function respond(app: LambdaDoorParts['app'], event: HttpEvent, edge: Edge
     noteError(thrown, edge.record);
     const error = toGatewayError(thrown);
     // What no request can carry never comes to the app, which knows what each path takes.
-    const allowed = error.code === 'method_not_allowed' ? { allow: 'GET, POST, DELETE' } : {};
-    const response = toErrorResponse(error, edge.record.request_id, allowed);
+    const isMethod = error.code === 'method_not_allowed';
+    const headers: Record<string, string> = isMethod ? { allow: 'GET, POST, DELETE' } : {};
+    const response = toErrorResponse(error, edge.record.request_id, headers);
     edge.record.status = response.status;
     response.headers.set('x-request-id', edge.record.request_id);
     return response;

@@ -1,7 +1,8 @@
 /**
  * AWS on this machine: one server for the services that the gateway calls, told apart as AWS's clients address them.
  */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { requireLocalHost } from './doors/http-door.ts';
 
 /** What an AWS SDK sends of services that speak AWS JSON: `AmazonSSM.GetParameter`. */
 const TARGET = 'x-amz-target';
@@ -25,13 +26,35 @@ export function createAwsServer(services: AwsServices): Server {
     if (path.includes('/@connections/')) return services.connections;
     return services.bedrock;
   };
-  return createServer((request, response) =>
-    find(String(request.headers[TARGET] ?? ''), request.url ?? '')(request, response),
-  );
+  return createServer((request, response) => {
+    const service = isFromPage(request)
+      ? refusePage
+      : find(String(request.headers[TARGET] ?? ''), request.url ?? '');
+    service(request, response);
+  });
 }
 
-const refuse: RequestListener = (_, response) => {
-  const refusal = { __type: 'UnknownOperationException', message: 'This service is not here.' };
-  response.writeHead(400, { 'content-type': 'application/x-amz-json-1.1', connection: 'close' });
-  response.end(JSON.stringify(refusal));
-};
+const refuseWith =
+  (status: number, type: string, message: string): RequestListener =>
+  (_, response) => {
+    response.writeHead(status, { 'content-type': 'application/x-amz-json-1.1', connection: 'close' });
+    response.end(JSON.stringify({ __type: type, message }));
+  };
+
+const refuse = refuseWith(400, 'UnknownOperationException', 'This service is not here.');
+
+/**
+ * No AWS client sends an origin, and every page in a browser does with what it posts. Signatures are not checked here, so a page from
+ * anywhere could read the tables, or spend what Bedrock's stand-in has a key for.
+ */
+function isFromPage(request: IncomingMessage): boolean {
+  if (request.headers.origin !== undefined) return true;
+  try {
+    requireLocalHost(request);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+const refusePage = refuseWith(403, 'AccessDeniedException', 'Pages in a browser are not answered here.');

@@ -55,6 +55,8 @@ export function parseOptions(args: readonly string[], env: Readonly<NodeJS.Proce
 
 /** What is wrong with a URL is not shown: it may hold a password. */
 function readServer(text: string, key: string | undefined, problems: string[]): ModelServer | undefined {
+  if (key && !/^[\x21-\x7e]+$/.test(key))
+    problems.push('OPENAI_API_KEY must be a key, without spaces and other characters that no key has.');
   const url = URL.parse(text);
   const isPlain = url && !url.username && !url.password && !url.search && !url.hash;
   if (isPlain && ['http:', 'https:'].includes(url.protocol))

@@ -67,6 +67,14 @@ parsing('every problem is told at once, with its name and what is allowed', () =
   }
 });
 
+parsing('a key that no header can bear is told, and not shown', () => {
+  const env = { OPENAI_API_KEY: '“sesame”' };
+  assert.throws(
+    () => parseOptions(['--bedrock', 'http://127.0.0.1:11434/v1'], env),
+    ({ message }: Error) => /^OPENAI_API_KEY must be a key, /.test(message) && !message.includes('sesame'),
+  );
+});
+
 parsing('an unknown option is refused', () => {
   assert.throws(() => parseOptions(['--port', '1'], {}), /--port/);
 });

@@ -80,6 +80,20 @@ answers('an answer that was cut at its limit says so, on a line of its own', asy
   assert.equal(both, ['A', '\n', 'The answer was cut at its limit of tokens; --max-tokens raises it.\n']);
 });
 
+answers('an answer that a filter, a guardrail or a full context cut is not whole', async () => {
+  for (const [reason, sentence] of [
+    ['content_filtered', 'The provider of the model filtered the answer.'],
+    ['guardrail_intervened', 'A guardrail stepped into the answer.'],
+    ['model_context_window_exceeded', 'The answer was cut where the context of the model is full.'],
+  ] as const) {
+    const cut = streaming(delta('A'), done(reason));
+    assert.equal(await ask(cut), { code: 1, out: 'A\n', err: `${sentence}\n` });
+    const json = await ask(cut, ['--json']);
+    assert.equal([json.code, json.err], [1, `${sentence}\n`]);
+  }
+  assert.is((await ask(streaming(delta('A'), done('stop_sequence')))).code, 0);
+});
+
 answers('reasoning is for somebody who watches, dimmed and apart from the answer', async () => {
   const events = [
     event('delta', { reasoning: 'hm' }),

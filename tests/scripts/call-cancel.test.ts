@@ -54,23 +54,41 @@ cancelling('an answer that ended meanwhile is no whole one for a command that wa
 
 cancelling('a gateway that does not say how it ended is left after two seconds', async () => {
   const pauses: number[] = [];
-  const pause = async (ms: number) => void pauses.push(ms);
-  const { code, out, err } = await interrupt([202], '', { pause });
+  let leave = () => {};
+  const pause = (ms: number) => {
+    pauses.push(ms);
+    return new Promise<void>((resolve) => (leave = resolve));
+  };
+  const left = interrupt([202], '', { pause });
+  setTimeout(() => leave(), 100);
+  const { code, out, err } = await left;
   assert.equal({ code, out, err, pauses }, { code: 130, out: 'A\n', err: '', pauses: [2_000] });
 });
 
-cancelling('a gateway that knows of no such request yet is told again, and any other is not', async () => {
+cancelling('a gateway that does not take the cancel is told again', async () => {
   const pause = (ms: number) => (ms === 2_000 ? forever() : Promise.resolve());
-  const told = await interrupt([404, 404, 202], cancelled, { pause });
-  assert.equal([told.code, told.cancels], [130, [told.path, told.path, told.path]]);
-  let end = () => {};
-  const ending = (ms: number) => {
-    assert.is(ms, 2_000);
-    return new Promise<void>((resolve) => (end = resolve));
-  };
-  const refused = interrupt([403], '', { pause: ending });
-  setTimeout(() => end(), 100);
-  assert.is((await refused).cancels.length, 1);
+  const told = await interrupt([404, 429, 503, 202], cancelled, { pause });
+  assert.equal([told.code, told.cancels], [130, Array(4).fill(told.path)]);
+});
+
+cancelling('a gateway that never takes it is left after two seconds, and who pays is told', async () => {
+  let leave = () => {};
+  const pause = (ms: number) =>
+    ms === 2_000 ? new Promise<void>((resolve) => (leave = resolve)) : new Promise<void>(setImmediate);
+  const refused = interrupt([503], '', { pause });
+  setTimeout(() => leave(), 100);
+  const { code, out, err, cancels } = await refused;
+  assert.equal([code, out], [130, 'A\n']);
+  assert.is(err, 'The gateway did not confirm the cancel; the answer may run to its end.\n');
+  assert.ok(cancels.length > 1);
+});
+
+cancelling('a connection that stays open after the answer is closed', async () => {
+  await using door = await startDoor((response) => stream(response).write(delta('A') + event('done', {})));
+  const pauses: number[] = [];
+  const pause = async (ms: number) => void pauses.push(ms);
+  const ran = await run(['hi', '--url', door.url], {}, { pause });
+  assert.equal({ ...ran, pauses }, { code: 0, out: 'A\n', err: '', pauses: [2_000] });
 });
 
 cancelling('an answer that has not begun is cancelled too', async () => {

@@ -4,8 +4,10 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import type { ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -117,13 +119,19 @@ processes('a question of -, or none, is what is piped in', () =>
   }),
 );
 
-processes('a reader that goes away ends it quietly', () =>
+processes('a reader that goes away ends it quietly, and the answer is cancelled', () =>
   withFolder(async (folder) => {
     let goOn = () => {};
     const closed = new Promise<void>((resolve) => (goOn = resolve));
     let isLeft = false;
-    await using door = await startDoor(async (response) => {
-      response.on('close', () => (isLeft = true));
+    let answer: ServerResponse | undefined;
+    await using door = await startDoor(async (response, { request }) => {
+      if (request.method === 'DELETE') {
+        isLeft = true;
+        answer?.end(event('cancelled', { usage: null, estimated: true }));
+        return response.writeHead(202).end('{}');
+      }
+      answer = response;
       stream(response).write(delta('A'));
       await closed;
       while (!isLeft) {
@@ -139,8 +147,65 @@ processes('a reader that goes away ends it quietly', () =>
     child.stdout?.once('close', () => goOn());
     const { code, signal, err } = await ended;
     assert.equal({ code, signal, err }, { code: 141, signal: null, err: '' });
+    assert.is(isLeft, true);
   }),
 );
+
+for (const [signalName, exitCode] of [
+  ['SIGHUP', 129],
+  ['SIGTERM', 143],
+] as const)
+  processes(`${signalName}, as of a terminal that is closed, cancels on the gateway too`, () =>
+    withFolder(async (folder) => {
+      let answer: ServerResponse | undefined;
+      await using door = await startDoor((response, { request }) => {
+        if (request.method === 'POST') return stream((answer = response)).write(start + delta('A'));
+        answer?.end(event('cancelled', { usage: null, estimated: true }));
+        return response.writeHead(202).end('{}');
+      });
+      const { child, ended } = launch([scriptPath, 'hi'], folder, {
+        FUNCTION_URL: door.url,
+        LOCAL_IAM_KEYS: PAIR,
+      });
+      await new Promise((resolve) => child.stdout?.once('data', resolve));
+      child.kill(signalName);
+      assert.equal(await ended, { code: exitCode, signal: null, out: 'A\n', err: '' });
+      assert.equal(
+        door.asked.map(({ request }) => request.method),
+        ['POST', 'DELETE'],
+      );
+    }),
+  );
+
+processes('keys asks about the deployment that --env names, and about no other', () =>
+  withFolder(async (folder) => {
+    const asked: string[] = [];
+    const server = createServer(async (request, response) => {
+      asked.push(`${await text(request)} ${request.headers.authorization}`);
+      response.writeHead(400, { 'content-type': 'text/xml' }).end(noSuchStack);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const AWS_ENDPOINT_URL = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const credentials = { AWS_ACCESS_KEY_ID: 'AKIATEST', AWS_SECRET_ACCESS_KEY: SECRET };
+    writeFileSync(join(folder, '.env'), 'STACK_NAME=Own\nSTAGE=dev\nREGION_ID=eu-west-1\n');
+    writeFileSync(join(folder, 'prod.env'), 'STACK_NAME=Prod\n');
+    for (const args of [
+      ['--env', 'prod.env', 'keys', 'list'],
+      ['keys', 'list', '--env', 'prod.env'],
+    ]) {
+      const { code, err } = await launch([scriptPath, ...args], folder, { AWS_ENDPOINT_URL, ...credentials })
+        .ended;
+      assert.is(code, 1);
+      assert.match(err, /^There is no stack Prod in us-east-1;/);
+      assert.match(asked.at(-1) ?? '', /StackName=Prod.*us-east-1\/cloudformation/s);
+    }
+    server.closeAllConnections();
+    server.close();
+  }),
+);
+
+const noSuchStack =
+  '<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id X does not exist</Message></Error></ErrorResponse>';
 
 processes('AWS’s standard chain gives the keys for a Function URL, or one sentence', () =>
   withFolder(async (folder) => {

@@ -1,5 +1,5 @@
 /** `npm run call -- keys` against a stand-in for API Gateway's control plane, with the real SDK and its signatures. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -93,7 +93,7 @@ type Variables = Readonly<Record<string, string | undefined>>;
 type Step = string | { readonly command: string; readonly isTerminal?: boolean; readonly answer?: string };
 type Ended = { readonly code: number; readonly out: string; readonly err: string };
 /** Nothing for `outputs`: there is no stack. `file` is prod.env. */
-type Place = { readonly outputs?: Outputs | undefined; readonly env?: Variables; readonly file?: string };
+type Place = { readonly outputs?: Outputs | undefined; readonly env?: Variables };
 
 const withPlan: Place = { outputs: { UsagePlanId: 'p1', ApiKeyId: 'first0' } };
 
@@ -114,7 +114,6 @@ async function run(account: Account, steps: readonly Step[], place = withPlan): 
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const folder = mkdtempSync(join(tmpdir(), 'keys '));
   try {
-    if (place.file) writeFileSync(join(folder, 'prod.env'), place.file);
     const AWS_ENDPOINT_URL = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const variables = { AWS_ENDPOINT_URL, STACK_NAME: 'S', ...place.env };
     const { out, err } = await runIn(folder, ['--input-type=module', '-e', scriptOf(steps)], variables);
@@ -446,34 +445,17 @@ command(
 
 command('a command that is none is exit code 2 and a sentence that repeats no stray word', async () => {
   const account = new Account();
-  const ended = await run(account, ['lits', 'list --loud', 'create alice hush', '--env nope.env list']);
+  const ended = await run(account, ['lits', 'list --loud', 'create alice hush']);
   assert.equal(
     ended.map(({ err }) => err),
     [
       "Unknown command 'lits'.\n(Did you mean list?)\n",
       "Unknown option '--loud'.\n",
       "Too many arguments for 'create'. Expected 1 argument but got 2.\n",
-      'There is no file nope.env; copy template.env and edit it.\n',
     ],
   );
   for (const { code, out } of ended) assert.equal([code, out], [2, '']);
   assert.equal(account.calls, []);
-});
-
-command('asks about the stack and the region that --env names', async () => {
-  const account = new Account();
-  const file = 'STACK_NAME=Gate\nSTAGE=prod\nREGION_ID=eu-west-1\n';
-  const { code } = await runOne(account, '--env prod.env create alice', {
-    ...withPlan,
-    env: { STACK_NAME: undefined },
-    file,
-  });
-  assert.is(code, 0);
-  assert.equal(account.names(), ['Gate-prod-alice']);
-  assert.is(
-    account.calls.every((call) => call.endsWith(' eu-west-1')),
-    true,
-  );
 });
 
 for (const [what, outputs, sentence] of [

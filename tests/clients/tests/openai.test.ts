@@ -1,4 +1,6 @@
 /** Chat completions by the `openai` package: whole, in a stream, by its helpers, and with the gateway's own fields. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import OpenAI from 'openai';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -88,6 +90,20 @@ openai(
     { door: 'function-url' },
   ),
 );
+
+openai('a signing fetch follows no redirect: it would carry the session token to a stranger', async () => {
+  const seen: (string | undefined)[] = [];
+  const stranger = createServer((request, response) => {
+    seen.push(request.url);
+    response.writeHead(307, { location: '/elsewhere' }).end();
+  });
+  await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(stranger.address() as AddressInfo).port}/v1`;
+  const fetch = createSigningFetch({ credentials: async () => ({ ...people.alice, sessionToken: 'tok' }) });
+  assert.is((await fetch(url, { redirect: 'follow' })).status, 307);
+  assert.equal(seen, ['/v1']);
+  stranger.close();
+});
 
 openai(
   'a signed call that is given up before its answer begins is left upstream too',

@@ -157,6 +157,29 @@ reading('whole calls of Ollama are told apart by their ids, and its stop is a to
   );
 });
 
+reading('calls without an id are told apart by their names, and one whose id comes late is one', async () => {
+  const piece = (index: number | undefined, id: string | undefined, name?: string, text?: string) => ({
+    choices: [{ delta: { tool_calls: [{ index, id, function: { name, arguments: text } }] } }],
+  });
+  const inputs = async (...pieces: object[]) =>
+    (await read(...pieces, llamaCpp.stop('tool_calls')))
+      .filter((step) => / start | input /.test(step))
+      .map((step) => step.replace(/call_[\w-]{36}/, '?'));
+  const bare = await inputs(
+    piece(undefined, undefined, 'f', '{"a":1}'),
+    piece(undefined, undefined, 'g', '{"b":2}'),
+  );
+  assert.equal(bare, ['0 start ? f', '0 input {"a":1}', '1 start ? g', '1 input {"b":2}']);
+  const late = await inputs(
+    piece(0, undefined, 'f', ''),
+    piece(0, 'late', undefined, '{"a"'),
+    piece(0, 'late', 'f', ':1}'),
+  );
+  assert.equal(late, ['0 start ? f', '0 input {"a"', '0 input :1}']);
+  const repeated = await inputs(piece(0, 'one', 'f', '{"a"'), piece(0, undefined, 'f', ':1}'));
+  assert.equal(repeated, ['0 start one f', '0 input {"a"', '0 input :1}']);
+});
+
 reading('an id that Bedrock would not take becomes one that it does', async () => {
   for (const id of ['', 'functions.one:0', 'x'.repeat(65)]) {
     const [, start] = await read(llamaCpp.call(0, id, 'one', '{}'), llamaCpp.stop('tool_calls'));
@@ -188,6 +211,11 @@ reading('a server without usage, or with it in the last chunk, is understood', a
     'end end_turn',
     used,
   ]);
+  const odd = { prompt_tokens: 3, completion_tokens: 5, prompt_tokens_details: { cached_tokens: 9 } };
+  assert.match(
+    (await read(ollama.say('A'), { ...ollama.stop, usage: odd })).at(-1) ?? '',
+    '"inputTokens":0,',
+  );
 });
 
 reading('an answer without a finish_reason is broken off, even after [DONE]', async () => {

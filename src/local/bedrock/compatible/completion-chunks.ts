@@ -106,24 +106,30 @@ const toStopReason = (finishReason: string, calls: Calls) =>
   finishReason === 'stop' && calls.size > 0 ? 'tool_use' : stopReasons.get(finishReason);
 
 type Id = string | null | undefined;
+type Call = { id: Id; readonly block: Block; hasArguments: boolean };
 /** By the server's index. */
-type Calls = Map<number, { readonly id: Id; readonly block: Block }>;
+type Calls = Map<number, Call>;
 
 function* readDelta(delta: Delta, blocks: Blocks, calls: Calls): Generator<Step> {
   yield* blocks.say('reasoning', delta.reasoning_content || delta.reasoning || '');
   yield* blocks.say('text', delta.content ?? '');
   for (const { index, id, function: said } of delta.tool_calls ?? []) {
     let call = calls.get(index);
-    // Old versions of Ollama give every call the same index.
-    if (!call || (id && id !== call.id)) {
+    if (!call || isAnother(call, id, said?.name)) {
       const tool = { toolUseId: toToolUseId(id), name: said?.name ?? '' };
-      call = { id, block: { kind: 'tool', tool, pieces: [] } };
+      call = { id, block: { kind: 'tool', tool, pieces: [] }, hasArguments: false };
       calls.set(index, call);
       yield* blocks.begin(call.block);
     }
+    call.id ||= id;
+    call.hasArguments ||= Boolean(said?.arguments);
     yield* blocks.add(call.block, said?.arguments ?? '');
   }
 }
+
+/** Old versions of Ollama give every call the same index, and some servers give none an id; others tell the id late. */
+const isAnother = (call: Call, id: Id, name: string | null | undefined): boolean =>
+  call.id ? Boolean(id) && id !== call.id : !id && Boolean(name) && call.hasArguments;
 
 /** Bedrock's ids know fewer characters. */
 const toToolUseId = (id: Id) => (id && /^[a-zA-Z0-9_-]{1,64}$/.test(id) ? id : `call_${randomUUID()}`);
@@ -131,7 +137,7 @@ const toToolUseId = (id: Id) => (id && /^[a-zA-Z0-9_-]{1,64}$/.test(id) ? id : `
 function toUsage({ prompt_tokens, completion_tokens, prompt_tokens_details }: z.infer<typeof usage>) {
   const cached = prompt_tokens_details?.cached_tokens ?? 0;
   return {
-    inputTokens: prompt_tokens - cached,
+    inputTokens: Math.max(0, prompt_tokens - cached),
     outputTokens: completion_tokens,
     totalTokens: prompt_tokens + completion_tokens,
     cacheReadInputTokens: cached,
