@@ -72,6 +72,7 @@ export async function openCloud(parts: CloudParts): Promise<Cloud> {
   env[environment.workerFunction] = WORKER;
   env['AWS_REGION'] ||= env['AWS_DEFAULT_REGION'] || 'us-east-1';
   chooseCredentials(options, url, env);
+  await requireCredentials(options, env);
   await pointAtTables(env);
   const sweeping = setInterval(() => void dynamodb.sweep().catch(() => undefined), SWEEP_MS);
   return {
@@ -108,6 +109,15 @@ function chooseCredentials({ bedrock }: Options, url: string, env: NodeJS.Proces
   for (const name of ['AWS_PROFILE', 'AWS_SESSION_TOKEN']) delete env[name];
   if (isAllHere) delete env['AWS_BEARER_TOKEN_BEDROCK'];
   Object.assign(env, { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local' });
+}
+
+/** @throws `Error` where Bedrock itself is to be asked and nothing is found to ask it with */
+async function requireCredentials({ bedrock }: Options, env: NodeJS.ProcessEnv) {
+  if (bedrock !== 'aws' || env['AWS_BEARER_TOKEN_BEDROCK']) return;
+  await defaultProvider()().catch((cause) => {
+    const ways = 'set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run aws sso login';
+    throw new Error(`--bedrock aws found no AWS credentials; ${ways}.`, { cause });
+  });
 }
 
 function pointAtBedrock({ bedrock, server }: Options, url: string, env: NodeJS.ProcessEnv): string {

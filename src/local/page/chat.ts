@@ -6,8 +6,9 @@ import { createChatList } from './chat-list.ts';
 import { createConnection } from './connection.ts';
 import { createControlPanel } from './controls.ts';
 import { Conversation } from './conversation.ts';
+import type { Door } from './door.ts';
 import { announce, find, makeButton } from './element.ts';
-import type { Door, Gateway } from './gateway.ts';
+import type { Gateway } from './gateway.ts';
 import type { Laptop } from './laptop.ts';
 import { watchScrolling } from './scrolling.ts';
 import { createSocketDoor, type SocketDoor } from './socket.ts';
@@ -197,6 +198,10 @@ question.onkeydown = (event) => {
 };
 document.addEventListener('keydown', ({ key, isComposing }) => {
   if (key === 'Escape' && !isComposing && open.isAnswering && !document.querySelector('dialog[open]')) stop();
+});
+// On AWS nobody sees a reader leave who does not say so.
+window.addEventListener('pagehide', () => {
+  for (const conversation of running) conversation.stop();
 });
 window.addEventListener('hashchange', openFromAddress);
 watchTheme();

@@ -53,7 +53,8 @@ export function createControlPanel(): ControlPanel {
   const remember = () => {
     show();
     const door = socket.checked ? 'websocket' : 'sse';
-    const text = JSON.stringify({ ...read(), door });
+    // What a system prompt says stays with this page.
+    const text = JSON.stringify({ ...read(), system: undefined, door });
     try {
       localStorage.setItem(STORAGE_KEY, text);
     } catch {

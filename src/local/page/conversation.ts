@@ -2,8 +2,9 @@
  * A conversation: its turns as they are shown, and what of them is told to the gateway.
  */
 import { type Answer, createAnswer, isOver } from './answer.ts';
+import type { Door } from './door.ts';
 import { announce, make } from './element.ts';
-import type { Door, PastTurn } from './gateway.ts';
+import type { PastTurn } from './gateway.ts';
 import { type Controls, type Said, toQuestion } from './question.ts';
 import { type Run, startRun } from './run.ts';
 import { createTurn } from './turn.ts';

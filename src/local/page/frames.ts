@@ -19,6 +19,9 @@ export function toMessages(requestId: string, body: object): string[] {
   return slices.map((data, n) => JSON.stringify({ ...part, n, data }));
 }
 
+export const toCancel = (requestId: string): string =>
+  JSON.stringify({ action: 'cancel', request_id: requestId });
+
 function cut(text: string): string[] {
   const slices: string[] = [];
   let slice = '';
@@ -41,6 +44,8 @@ export type FrameVerdict =
   | { readonly type: 'event'; readonly event: AnswerEvent; readonly isLast: boolean }
   /** This part of the question came too fast, and may be sent again. */
   | { readonly type: 'repeat'; readonly part: number }
+  /** The identity of the connection has expired: it took no question, and another connection will. */
+  | { readonly type: 'expired' }
   | { readonly type: 'ignore' }
   /** A frame is missing: nothing that follows can be trusted. */
   | { readonly type: 'gap' };
@@ -70,6 +75,7 @@ function readRefusedMessage(frame: unknown): FrameVerdict {
   const { error = { message: frame['message'] } } = frame;
   const part = readNumber(frame, 'n');
   if (part !== undefined && readText(error, 'code') === 'rate_limited') return { type: 'repeat', part };
+  if (readText(error, 'code') === 'unauthorized') return { type: 'expired' };
   // A cancel that came before the question was taken.
   const isCancel = readText(error, 'code') === 'not_found' && readText(error, 'param') === 'request_id';
   if (isCancel) return { type: 'ignore' };

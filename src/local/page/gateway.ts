@@ -2,20 +2,12 @@
  * The gateway's HTTP API as this page uses it, from wherever the gateway is.
  */
 import { AwsClient } from 'aws4fetch';
-import { type AnswerEvent, readUsage, type Usage } from './answer-event.ts';
+import { readUsage, type Usage } from './answer-event.ts';
+import type { Door } from './door.ts';
 import { readEventStream } from './event-stream.ts';
 import { Refusal, readRefusal } from './failure.ts';
 import { isRecord, parseJson, readList, readText } from './json.ts';
 import { joinUrl, type Place } from './place.ts';
-import type { Question } from './question.ts';
-
-/** A way to ask: over server-sent events, or over the WebSocket. */
-export type Door = {
-  /** The events of an answer; what goes wrong is an `error` among them. They stop, maybe without an end, when the signal aborts. */
-  ask(question: Question, signal: AbortSignal): AsyncIterable<AnswerEvent>;
-  /** Asks for the end of a running answer, and says whether that is known to be taken; the answer's events tell its end. */
-  cancel(requestId: string): Promise<boolean>;
-};
 
 export type ChatSummary = { readonly id: string; readonly title: string; readonly updatedAt: Date };
 
@@ -30,7 +22,7 @@ export type PastTurn = {
 
 export type Gateway = Door & {
   readonly place: Place;
-  /** The default first. All of these throw `Refusal`. */
+  /** Those to chat with, the default first. All of these throw `Refusal`. */
   listModels(): Promise<string[]>;
   /** Newest first; `next` when there are more. */
   listChats(limit: number, next?: string): Promise<{ chats: ChatSummary[]; next: string | undefined }>;
@@ -50,13 +42,15 @@ export function createGateway(place: Place): Gateway {
     const response = await request(path);
     return parseJson(await response.text().catch(() => ''));
   };
-  const remove = (path: string) => request(path, { method: 'DELETE' });
+  // It may be the last thing that the page does.
+  const remove = (path: string) => request(path, { method: 'DELETE', keepalive: true });
 
   return {
     place,
     async listModels() {
       const models = readList(await readJson('/v1/models'), 'data');
-      return models.map((model) => readText(model, 'id') ?? '');
+      // Nothing but its name tells that a model embeds.
+      return models.map((model) => readText(model, 'id') ?? '').filter((id) => !/\bembed/.test(id));
     },
     async listChats(limit, next) {
       const page = await readJson(
@@ -102,7 +96,8 @@ async function send(place: Place, path: string, given: RequestInit): Promise<Res
   const url = joinUrl(baseUrl, path);
   const headers = new Headers(given.headers);
   if (key) headers.set('x-api-key', key);
-  const init = { ...given, headers };
+  // A redirect would carry keys to a stranger.
+  const init = { ...given, headers, redirect: 'error' } as const;
   try {
     if (!credentials) return await fetch(url, init);
     return await fetch(await new AwsClient(credentials).sign(url, init));

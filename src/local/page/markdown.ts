@@ -35,8 +35,9 @@ const sanitising = {
   RETURN_DOM_FRAGMENT: true as const,
 };
 
+/** As plain text where it is nested deeper than can be read. */
 export function renderMarkdown(text: string): DocumentFragment {
-  const fragment = DOMPurify.sanitize(markdown.parse(text, { async: false }), sanitising);
+  const fragment = DOMPurify.sanitize(toHtml(text), sanitising);
   for (const link of fragment.querySelectorAll('a'))
     Object.assign(link, { target: '_blank', rel: 'noopener noreferrer' });
   for (const pre of fragment.querySelectorAll('pre')) pre.replaceWith(dressCode(pre));
@@ -46,6 +47,14 @@ export function renderMarkdown(text: string): DocumentFragment {
     frame.append(table);
   }
   return fragment;
+}
+
+function toHtml(text: string): string {
+  try {
+    return markdown.parse(text, { async: false });
+  } catch {
+    return `<pre><code>${escapeHtml(text)}</code></pre>`;
+  }
 }
 
 /** With its language, and a button that copies it. */

@@ -2,7 +2,7 @@
  * One question on its way: asks it, measures what comes, and stops it.
  */
 import { type Answer, addEvent, createAnswer, endEvents, isOver } from './answer.ts';
-import type { Door } from './gateway.ts';
+import type { Door } from './door.ts';
 import type { Question } from './question.ts';
 
 /** How long a stopped answer has to say how it ended, and how often meanwhile it is asked to. */
@@ -26,13 +26,17 @@ export function startRun(door: Door, question: Question, onChange: (answer: Answ
   let wasStopped = false;
 
   const read = async () => {
-    onChange(answer);
-    for await (const event of door.ask(question, leaving.signal)) {
-      addEvent(answer, event, elapsed());
+    try {
+      onChange(answer);
+      for await (const event of door.ask(question, leaving.signal)) {
+        addEvent(answer, event, elapsed());
+        onChange(answer);
+      }
+    } finally {
+      leaving.abort();
+      endEvents(answer, wasStopped);
       onChange(answer);
     }
-    endEvents(answer, wasStopped);
-    onChange(answer);
   };
 
   const stop = async () => {
@@ -44,5 +48,6 @@ export function startRun(door: Door, question: Question, onChange: (answer: Answ
       await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
   };
 
-  return { answer, stop, ended: read() };
+  // What cannot be shown ends the answer, and not the conversation.
+  return { answer, stop, ended: read().catch(() => undefined) };
 }

@@ -1,9 +1,10 @@
 /**
- * The WebSocket as a way to ask: one connection that stays open, and is opened anew when it was closed, as AWS does after ten quiet minutes.
+ * The WebSocket as a way to ask: one connection that stays open. It is opened anew when it was closed, as AWS does after ten quiet minutes,
+ * and when its identity has expired.
  */
 import type { AnswerEvent } from './answer-event.ts';
-import { createFrameReader, toMessages } from './frames.ts';
-import type { Door } from './gateway.ts';
+import type { Door } from './door.ts';
+import { createFrameReader, toCancel, toMessages } from './frames.ts';
 
 const SUBPROTOCOL = 'llm-gateway';
 
@@ -26,10 +27,17 @@ export function createSocketDoor(url: string, key: string): SocketDoor {
   return {
     async *ask(question, signal) {
       const { request_id: requestId, ...body } = question;
+      const messages = toMessages(requestId, body);
+      const left = new Promise<undefined>((resolve) => {
+        signal.addEventListener('abort', () => resolve(undefined));
+      });
+      const attempt = async function* () {
+        const connection = await Promise.race([connect(), left]);
+        return connection && (yield* converse(connection, requestId, messages, signal));
+      };
       try {
-        const connection = await connect();
-        if (signal.aborted) return;
-        yield* converse(connection, requestId, toMessages(requestId, body), signal);
+        const end = yield* attempt();
+        if (end === 'expired') yield* attempt();
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
         yield { type: 'error', failure: { code: 'unreachable', message, retryable: true } };
@@ -37,7 +45,7 @@ export function createSocketDoor(url: string, key: string): SocketDoor {
     },
     async cancel(requestId) {
       const isOpen = socket?.readyState === WebSocket.OPEN;
-      if (isOpen) socket?.send(JSON.stringify({ action: 'cancel', request_id: requestId }));
+      if (isOpen) socket?.send(toCancel(requestId));
       return false;
     },
     close: () => socket?.close(),
@@ -66,18 +74,22 @@ function createWebSocket(url: string, key: string): WebSocket {
   }
 }
 
-/** Sends the messages of a question and yields the events of its answer, up to the end, a gap, or the end of the connection. */
+/**
+ * Sends the messages of a question and yields the events of its answer, up to the end, a gap, or the end of the connection. One whose
+ * identity has expired is closed, and it says so.
+ */
 async function* converse(
   socket: WebSocket,
   requestId: string,
   messages: readonly string[],
   signal: AbortSignal,
-): AsyncGenerator<AnswerEvent> {
+): AsyncGenerator<AnswerEvent, 'expired' | undefined> {
   const read = createFrameReader(requestId);
   const leaving = new AbortController();
   const listening = { signal: leaving.signal };
   const arrived: AnswerEvent[] = [];
   let isOver = false;
+  let isExpired = false;
   let wake = () => {};
   const end = () => {
     isOver = true;
@@ -88,7 +100,16 @@ async function* converse(
   };
   const receive = ({ data }: MessageEvent) => {
     const verdict = read(String(data));
-    if (verdict.type === 'gap') end();
+    if (verdict.type === 'gap') {
+      // What is not shown need not be paid for.
+      say(toCancel(requestId));
+      end();
+    }
+    if (verdict.type === 'expired') {
+      isExpired = true;
+      socket.close();
+      end();
+    }
     if (verdict.type === 'repeat') setTimeout(() => say(messages[verdict.part]), AGAIN_MS);
     if (verdict.type !== 'event' || isOver) return;
     arrived.push(verdict.event);
@@ -107,4 +128,5 @@ async function* converse(
   } finally {
     leaving.abort();
   }
+  return isExpired ? 'expired' : undefined;
 }

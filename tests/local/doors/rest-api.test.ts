@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import { handler as authorizer } from '../../../src/authorizer.lambda.ts';
 import { createRestApi, type RestApiParts } from '../../../src/local/doors/rest-api.ts';
 import { awslambdaStandIn, type ResponseStream } from '../../../src/local/doors/runtime.ts';
+import { createSite } from '../../../src/local/site.ts';
 
 const KEY = 'a-key';
 
@@ -154,6 +155,49 @@ gate('a function may run for as long as it is told, and 15 minutes if it is not 
   const left = await timeLeft({});
   assert.ok(left > 800_000 && left <= 900_000, String(left));
 });
+
+gate('a page of an allowed origin may read why it was refused, as API Gateway lets it', async () => {
+  const originsOf = async (...allowed: string[]) => {
+    let said: string | null = null;
+    const read = async (url: string) => {
+      const refused = await fetch(url, { headers: { 'x-api-key': 'nobodys' } });
+      assert.is(refused.status, 401);
+      said = refused.headers.get('access-control-allow-origin');
+    };
+    await withApi(mirror, read, { allowedOrigins: () => allowed });
+    return said;
+  };
+  assert.is(await originsOf(), null);
+  assert.is(await originsOf('https://one.example'), 'https://one.example');
+  assert.is(await originsOf('https://one.example', 'https://two.example'), '*');
+});
+
+gate('what a browser is shown is in place of the API, for whoever reads', () =>
+  withApi(
+    mirror,
+    async (url) => {
+      const shown = await fetch(`${url}/page?x=1`);
+      assert.equal([shown.status, await shown.text()], [200, 'Hello']);
+      assert.is(shown.headers.get('content-type'), 'text/plain');
+      assert.match(
+        shown.headers.get('content-security-policy') ?? '',
+        /^default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'$/,
+      );
+      for (const [name, value] of [
+        ['x-content-type-options', 'nosniff'],
+        ['referrer-policy', 'no-referrer'],
+        ['cross-origin-resource-policy', 'same-origin'],
+        ['cache-control', 'no-store'],
+      ] as const)
+        assert.is(shown.headers.get(name), value);
+      assert.is((await fetch(`${url}/page`, { method: 'HEAD' })).status, 200);
+      assert.is((await fetch(`${url}/page`, { method: 'POST' })).status, 401);
+      for (const path of ['/', '/page/', '/constructor'])
+        assert.is((await fetch(`${url}${path}`)).status, 401);
+    },
+    { site: createSite({ '/page': async () => ({ type: 'text/plain', body: 'Hello' }) }) },
+  ),
+);
 
 gate('the limits of the door can be set', () =>
   withApi(
