@@ -154,10 +154,13 @@ async function start(place: Place): Promise<Outcome> {
 }
 
 /** What was started, with all that it started. */
+const signal = (name: NodeJS.Signals) => {
+  for (const { pid = 0 } of gateways) process.kill(-pid, name);
+};
+
 async function stop() {
-  for (const { pid = 0 } of gateways) process.kill(-pid, 'SIGTERM');
+  signal('SIGTERM');
   for (let tries = 0; tries < STOP_TRIES && gateways.size > 0; tries++) await sleep(100);
-  for (const { pid = 0 } of gateways) process.kill(-pid, 'SIGKILL');
 }
 
 const canHave = (needs: string) => needs === 'aws' && spawnSync('aws', ['--version']).status === 0;
@@ -200,4 +203,7 @@ async function main(): Promise<number> {
   return counts.FAIL > 0 || counts.ok === 0 ? 1 : 0;
 }
 
+// A group of its own does not hear of Ctrl-C.
+process.once('exit', () => signal('SIGKILL'));
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => process.exit(1));
 process.exitCode = await main();
