@@ -112,12 +112,15 @@ export async function* askOverHttp(call: Call, body: object): AsyncGenerator<Ans
   const leaving = new AbortController();
   const leaveSoon = () => void pause(CLOSING_MS).then(() => leaving.abort());
   let isCancelled = false;
+  const tryToCancel = async () => {
+    const sending = { signal: leaving.signal };
+    const said = await send('DELETE', `/v1/requests/${requestId}`, sending).catch(() => undefined);
+    isCancelled = said?.ok ?? false;
+  };
   const cancel = async () => {
     leaveSoon();
-    const sending = { signal: leaving.signal };
     while (!leaving.signal.aborted && !isCancelled) {
-      const said = await send('DELETE', `/v1/requests/${requestId}`, sending).catch(() => undefined);
-      isCancelled = said?.ok ?? false;
+      await tryToCancel();
       if (!isCancelled) await pause(AGAIN_MS);
     }
   };
@@ -141,5 +144,10 @@ export async function* askOverHttp(call: Call, body: object): AsyncGenerator<Ans
     isOver ||= isTerminal(event.name);
     if (isOver) leaveSoon();
   }
-  if (!isOver && isUnconfirmed()) throw new Unconfirmed();
+  if (isOver) return;
+  if (isUnconfirmed()) throw new Unconfirmed();
+  if (signal.aborted) return;
+  // What broke off on its way may still be made, and paid for.
+  leaveSoon();
+  await tryToCancel();
 }

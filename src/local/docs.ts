@@ -3,7 +3,7 @@
  * into it is forgotten with the page.
  */
 import { readFile } from 'node:fs/promises';
-import type { Asset, Assets } from './site.ts';
+import { type Assets, toAsset } from './site.ts';
 
 const html = `<!doctype html>
 <html lang="en">
@@ -42,16 +42,10 @@ const policy = [
 ].join('; ');
 
 export const docsAssets = (): Assets => ({
-  '/docs': async () => toAsset('text/html', html, { policy }),
+  '/docs': async () => toAsset('text/html', html, policy),
   '/docs/docs.js': async () => toAsset('text/javascript', script),
   '/docs/swagger-ui.css': async () => toAsset('text/css', await read('swagger-ui.css')),
   '/docs/swagger-ui-bundle.js': async () => toAsset('text/javascript', await read('swagger-ui-bundle.js')),
-});
-
-const toAsset = (type: string, body: string | Uint8Array, rest: Partial<Asset> = {}): Asset => ({
-  type: `${type}; charset=utf-8`,
-  body,
-  ...rest,
 });
 
 const read = (name: string) => readFile(new URL(import.meta.resolve(`swagger-ui-dist/${name}`)));

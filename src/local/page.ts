@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Laptop } from './page/laptop.ts';
-import type { Asset, Assets } from './site.ts';
+import { type Assets, toAsset } from './site.ts';
 
 const folder = join(import.meta.dirname, 'page');
 
@@ -35,17 +35,11 @@ export function pageAssets(laptop: Laptop): Assets {
       throw error;
     }));
   return {
-    '/': async () => toAsset('text/html', fill(await read('chat.html'), laptop), { policy }),
+    '/': async () => toAsset('text/html', fill(await read('chat.html'), laptop), policy),
     '/page.css': async () => toAsset('text/css', await read('chat.css')),
     '/page.js': async () => toAsset('text/javascript', await bundleOnce()),
   };
 }
-
-const toAsset = (type: string, body: string, rest: Partial<Asset> = {}): Asset => ({
-  type: `${type}; charset=utf-8`,
-  body,
-  ...rest,
-});
 
 const read = (name: string) => readFile(join(folder, name), 'utf8');
 

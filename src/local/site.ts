@@ -16,6 +16,12 @@ export type Asset = {
 /** Path → how to come by what is there; asked each time. */
 export type Assets = Readonly<Record<string, () => Promise<Asset>>>;
 
+export const toAsset = (type: string, body: string | Uint8Array, policy?: string): Asset => ({
+  type: `${type}; charset=utf-8`,
+  body,
+  ...(policy !== undefined && { policy }),
+});
+
 /** What answers the request, or nothing where the API is asked. */
 export type Site = (message: IncomingMessage) => Invocation | undefined;
 

@@ -11,39 +11,42 @@ const delta = { type: 'delta', text: 'A', reasoning: '' } as const;
 const done = { type: 'done', stopReason: 'end_turn', usage: undefined, saved: true } as const;
 
 function doorThat(...events: AnswerEvent[]) {
-  const state = { isLeft: false };
+  const state = { isLeft: false, cancelled: [] as string[] };
   const door: Door = {
     async *ask(_, signal) {
       signal.addEventListener('abort', () => (state.isLeft = true));
       yield* events;
     },
-    cancel: async () => true,
+    cancel: async (id) => {
+      state.cancelled.push(id);
+      return true;
+    },
   };
   return { door, state };
 }
 
 const running = suite('startRun');
 
-running('an answer is complete at its done, and broken off without one', async () => {
-  const whole = startRun(doorThat(start, delta, done).door, question, () => {});
+running('an answer is complete at its done, and broken off and cancelled without one', async () => {
+  const good = doorThat(start, delta, done);
+  const whole = startRun(good.door, question, () => {});
   await whole.ended;
-  assert.is(whole.answer.state, 'complete');
-  const cut = startRun(doorThat(start, delta).door, question, () => {});
+  assert.equal([whole.answer.state, good.state.cancelled], ['complete', []]);
+  const bad = doorThat(start, delta);
+  const cut = startRun(bad.door, question, () => {});
   await cut.ended;
-  assert.equal(
-    [cut.answer.state, cut.answer.failure?.message],
-    ['failed', 'The answer broke off before its end.'],
-  );
+  assert.equal([cut.answer.state, bad.state.cancelled], ['failed', ['q1']]);
+  assert.is(cut.answer.failure?.message, 'The answer broke off before its end.');
 });
 
-running('what cannot be shown ends the answer and leaves the gateway, and never rejects', async () => {
+running('what cannot be shown ends the answer, here and at the gateway, and never rejects', async () => {
   const { door, state } = doorThat(start, delta, delta, done);
   const run = startRun(door, question, ({ text }) => {
     if (text === 'A') throw new RangeError('Maximum call stack size exceeded');
   });
   await run.ended;
   assert.is(run.answer.state, 'failed');
-  assert.is(state.isLeft, true);
+  assert.equal(state, { isLeft: true, cancelled: ['q1'] });
 });
 
 running.run();

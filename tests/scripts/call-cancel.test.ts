@@ -83,6 +83,20 @@ cancelling('a gateway that never takes it is left after two seconds, and who pay
   assert.ok(cancels.length > 1);
 });
 
+cancelling('an answer that breaks off on its way is cancelled too, once', async () => {
+  await using door = await startDoor((response, { request }) => {
+    if (request.method === 'POST') return stream(response).end(start + delta('A'));
+    return response.writeHead(503).end('{}');
+  });
+  const ran = await run(['hi', '--url', door.url], {}, { pause: forever });
+  assert.equal(ran, { code: 1, out: 'A\n', err: 'The answer broke off before its end.\n' });
+  const { request_id: id } = JSON.parse(door.asked[0]?.body ?? '{}');
+  assert.equal(
+    door.asked.map(({ request }) => `${request.method} ${request.url}`),
+    ['POST /v1/chat', `DELETE /v1/requests/${id}`],
+  );
+});
+
 cancelling('a connection that stays open after the answer is closed', async () => {
   await using door = await startDoor((response) => stream(response).write(delta('A') + event('done', {})));
   const pauses: number[] = [];

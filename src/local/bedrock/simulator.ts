@@ -96,7 +96,8 @@ export async function startBedrockSimulator(
   return { url: `http://127.0.0.1:${port}`, ledger, close };
 }
 
-const ROUTE = /^\/model\/([^/?]+)\/(converse-stream|invoke)(?:\?|$)/;
+/** The model as it stands in the path, and the operation. */
+export const ROUTE = /^\/model\/([^/?]+)\/(converse-stream|invoke)(?:\?|$)/;
 
 /** The words of AWS's common front end for a path that no operation has. */
 const UNKNOWN_OPERATION = jsonReply(

@@ -19,9 +19,6 @@ export function toMessages(requestId: string, body: object): string[] {
   return slices.map((data, n) => JSON.stringify({ ...part, n, data }));
 }
 
-export const toCancel = (requestId: string): string =>
-  JSON.stringify({ action: 'cancel', request_id: requestId });
-
 function cut(text: string): string[] {
   const slices: string[] = [];
   let slice = '';

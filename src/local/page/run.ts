@@ -34,6 +34,8 @@ export function startRun(door: Door, question: Question, onChange: (answer: Answ
       }
     } finally {
       leaving.abort();
+      // What broke off on its way, or cannot be shown, may still be made, and paid for.
+      if (!wasStopped && !isOver(answer)) void door.cancel(question.request_id);
       endEvents(answer, wasStopped);
       onChange(answer);
     }

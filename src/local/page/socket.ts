@@ -4,7 +4,7 @@
  */
 import type { AnswerEvent } from './answer-event.ts';
 import type { Door } from './door.ts';
-import { createFrameReader, toCancel, toMessages } from './frames.ts';
+import { createFrameReader, toMessages } from './frames.ts';
 
 const SUBPROTOCOL = 'llm-gateway';
 
@@ -45,7 +45,7 @@ export function createSocketDoor(url: string, key: string): SocketDoor {
     },
     async cancel(requestId) {
       const isOpen = socket?.readyState === WebSocket.OPEN;
-      if (isOpen) socket?.send(toCancel(requestId));
+      if (isOpen) socket?.send(JSON.stringify({ action: 'cancel', request_id: requestId }));
       return false;
     },
     close: () => socket?.close(),
@@ -100,11 +100,7 @@ async function* converse(
   };
   const receive = ({ data }: MessageEvent) => {
     const verdict = read(String(data));
-    if (verdict.type === 'gap') {
-      // What is not shown need not be paid for.
-      say(toCancel(requestId));
-      end();
-    }
+    if (verdict.type === 'gap') end();
     if (verdict.type === 'expired') {
       isExpired = true;
       socket.close();

@@ -17,12 +17,11 @@ import {
   type Step,
 } from '../replies.ts';
 import { parseConverseRequest } from '../request.ts';
+import { ROUTE } from '../simulator.ts';
 import { toSteps } from './completion-chunks.ts';
 import { toCompletion } from './completion-request.ts';
 import { embed } from './embeddings.ts';
 import { type ModelServer, post } from './model-server.ts';
-
-const ROUTE = /^\/model\/([^/?]+)\/(converse-stream|invoke)(?:\?|$)/;
 
 /** A node:http request listener for `POST /model/{modelId}/converse-stream` and `…/invoke`; 404 for all else. */
 export function createCompatibleBedrock(server: ModelServer): { readonly handle: RequestListener } {
