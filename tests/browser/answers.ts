@@ -172,16 +172,22 @@ export async function checkErrors(opened: Opened): Promise<string> {
   return [...new Set(said)].join(' | ');
 }
 
-/** A gateway whose stream is cut on its way, which the page must not take for whole. */
-export async function checkCutStream({ page }: Opened): Promise<string> {
+/** A gateway whose stream is cut on its way, which the page must not take for whole, and cancels. */
+export async function checkCutStream({ page, problems }: Opened): Promise<string> {
   const body =
     'event: start\ndata: {"model":"m","cached":false}\n\nevent: delta\ndata: {"text":"Half of"}\n\n';
   await page.route('**/v1/chat', (route) => route.fulfill({ contentType: 'text/event-stream', body }));
+  const cancel = page.waitForResponse((response) => response.request().method() === 'DELETE');
   await ask(page, 'Will you be cut?');
   await reach(page, 'failed');
   await page.unroute('**/v1/chat');
   const shown = await turn(page).innerText();
   expect(shown.includes('Half of') && shown.includes('The answer broke off before its end.'), shown);
+  // The gateway never heard of this question, and Chromium writes that down.
+  expect((await cancel).status() === 404, `the cancel was answered with ${(await cancel).status()}`);
+  await until(() => problems.length > 0);
+  expect(problems.length === 1 && /status of 404/.test(problems.join()), problems.join('; '));
+  problems.length = 0;
   return 'The answer broke off before its end.';
 }
 
