@@ -14,6 +14,7 @@ import {
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import { type MetricName, metricsNamespace } from '../src/names.ts';
+import type { Config } from './config.ts';
 import type { Functions } from './functions.ts';
 
 /** How long is counted together. */
@@ -48,7 +49,10 @@ export const ownMetrics =
       period: PERIOD,
     });
 
-export function alarmRules(own: OwnMetric, { answering, failedWork }: Watched): readonly AlarmRule[] {
+export function alarmRules(
+  own: OwnMetric,
+  { answering, failedWork, hasSearch }: Watched,
+): readonly AlarmRule[] {
   const sum = (name: MetricName, dimensions = {}) => own(name, 'Sum', dimensions);
   return [
     {
@@ -100,6 +104,19 @@ export function alarmRules(own: OwnMetric, { answering, failedWork }: Watched): 
       threshold: 10,
       periods: 2,
     },
+    ...(hasSearch
+      ? [
+          {
+            name: 'Search failing',
+            meaning:
+              'Questions went to the model because OpenSearch or the embedding model failed or was too slow.',
+            metric: sum('SimilarUnavailable'),
+            // A function that is refused all the time tries twice a minute.
+            threshold: 5,
+            periods: 2,
+          },
+        ]
+      : []),
     {
       name: 'Answer altered',
       meaning: 'A learned answer was changed by hand; it was deleted and not told.',
@@ -140,11 +157,14 @@ export function alarmRules(own: OwnMetric, { answering, failedWork }: Watched): 
 export type Watched = {
   readonly answering: readonly IFunction[];
   readonly failedWork: IFunction | undefined;
+  /** Whether similar questions are searched somewhere. */
+  readonly hasSearch: boolean;
 };
 
-export const watched = ({ byName }: Functions): Watched => ({
+export const watched = ({ byName }: Functions, { openSearch }: Config): Watched => ({
   answering: ['Http', 'WebSocket', 'Worker'].flatMap((name) => byName.get(name) ?? []),
   failedWork: byName.get('FailedWork'),
+  hasSearch: openSearch !== undefined,
 });
 
 function total(functions: readonly IFunction[], metricOf: (fn: IFunction) => Metric): IMetric {

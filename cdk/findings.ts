@@ -49,10 +49,6 @@ export const wildcards: readonly { readonly of: RegExp; readonly reason: string 
     of: /:execute-api:.*\/\*\/\*$/,
     reason: 'Callers may use every path of the API; the gateway decides what is theirs.',
   },
-  {
-    of: /:es:.*:domain\/[^*]+\/\*$/,
-    reason: 'A domain’s permissions are by paths, and the index is made on first use.',
-  },
   { of: /^\*$/, reason: 'Lambda’s network interfaces in a VPC: EC2 takes no resources for these actions.' },
 ];
 

@@ -23,7 +23,7 @@ import { bundle, type Entry } from './bundle.ts';
 import type { Config, ImageReference, Network } from './config.ts';
 import { acknowledgeWildcards } from './findings.ts';
 import { modelStatements } from './models.ts';
-import { openSearchAccess } from './open-search.ts';
+import { type SearchAccess, searchAccess } from './open-search.ts';
 import type { InitialSettings } from './settings.ts';
 import type { Tables } from './tables.ts';
 
@@ -60,6 +60,8 @@ export type FunctionsParts = {
 type Shared = {
   readonly callback: Callback;
   readonly common: Readonly<Record<string, string>>;
+  /** Of those that ask models. */
+  readonly search: SearchAccess;
   readonly ask: readonly PolicyStatement[];
 };
 
@@ -89,8 +91,8 @@ export class Functions extends Construct {
     super(scope, id);
     const { config, tables, settings, callback } = parts;
     this.#config = config;
-    const search = openSearchAccess(config);
-    const common = { ...tables.environment, ...settings.environment, ...search.environment };
+    const search = searchAccess(config);
+    const common = { ...tables.environment, ...settings.environment };
     const ask = [...modelStatements(config.allowedModels, config), ...search.statements];
     this.http = this.#createAlias('Http', {
       entry: 'http',
@@ -98,11 +100,11 @@ export class Functions extends Construct {
       memorySize: ANSWER_MEMORY_MB,
       image: config.images.rest,
       isInNetwork: true,
-      environment: common,
+      environment: { ...common, ...search.environment },
       statements: [settings.statement, ...tables.statements('answers', 'chats', 'requests'), ...ask],
       reservedConcurrency: config.reservedConcurrency,
     });
-    if (callback) this.webSocket = this.#createWebSocket(parts, { callback, common, ask });
+    if (callback) this.webSocket = this.#createWebSocket(parts, { callback, common, search, ask });
     if (config.useApiKey && !config.useIam) {
       this.authorizer = this.#create('Authorizer', {
         entry: 'authorizer',
@@ -112,7 +114,8 @@ export class Functions extends Construct {
     }
   }
 
-  #createWebSocket({ config, tables, settings }: FunctionsParts, { callback, common, ask }: Shared): Alias {
+  #createWebSocket({ config, tables, settings }: FunctionsParts, given: Shared): Alias {
+    const { callback, common, search, ask } = given;
     const shared = {
       entry: 'websocket',
       image: config.images.websocket,
@@ -132,6 +135,7 @@ export class Functions extends Construct {
       exported: 'worker',
       timeout: ANSWER,
       memorySize: ANSWER_MEMORY_MB,
+      environment: { ...shared.environment, ...search.environment },
       statements: [
         settings.statement,
         ...tables.statements('answers', 'chats'),

@@ -12,6 +12,7 @@ import { acknowledgeOfTheStack } from './findings.ts';
 import { Firewall } from './firewall.ts';
 import { FunctionUrlDoor } from './function-url-door.ts';
 import { Functions } from './functions.ts';
+import { searchOutputs } from './open-search.ts';
 import { Operations } from './operations.ts';
 import { RestDoor } from './rest-door.ts';
 import { InitialSettings } from './settings.ts';
@@ -69,6 +70,7 @@ export class GatewayStack extends Stack {
       SettingsPath: settings.path,
       DashboardUrl: `https://${config.region}.console.aws.amazon.com/cloudwatch/home?region=${config.region}#dashboards:name=${operations.dashboard.dashboardName}`,
       ...tables.outputs,
+      ...searchOutputs(config, functions),
       NextShowApiKey:
         firstKey &&
         `aws apigateway get-api-key --include-value --query value --output text --region ${config.region} --api-key ${firstKey.key.keyId}`,

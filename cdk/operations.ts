@@ -38,7 +38,7 @@ export class Operations extends Construct {
   constructor(scope: Construct, id: string, { config, functions, tables, settingsPath }: OperationsParts) {
     super(scope, id);
     const own = ownMetrics(settingsPath);
-    const lambdas = watched(functions);
+    const lambdas = watched(functions, config);
     const alarms = alarmRules(own, lambdas).map((rule) => createAlarm(this, config.stackName, rule));
     if (config.alarmEmail !== undefined) this.#tell(config.alarmEmail, alarms);
     this.dashboard = new Dashboard(this, 'Dashboard', {
@@ -83,7 +83,7 @@ function ownWidgets(own: OwnMetric, settingsPath: string): IWidget[] {
     graph('Tokens', [sum('InputTokens'), sum('OutputTokens')]),
     graph(
       'Cache',
-      [sum('CacheHits'), sum('CacheMisses')],
+      [sum('CacheHits'), sum('SimilarHits'), sum('CacheMisses')],
       [
         new MathExpression({
           label: 'hits, %',
@@ -103,6 +103,7 @@ function ownWidgets(own: OwnMetric, settingsPath: string): IWidget[] {
       sum('TurnLost'),
       sum('AnswerNotLearned'),
       sum('CacheUnavailable'),
+      sum('SimilarUnavailable'),
       sum('AnswerAltered'),
     ]),
     graph(

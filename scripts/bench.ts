@@ -5,16 +5,19 @@ import { parseArgs } from 'node:util';
 import type { BenchOptions } from './bench/figures.ts';
 import { benchFrames } from './bench/frames.ts';
 import { benchHostileBodies } from './bench/hostile-bodies.ts';
+import { benchSimilar } from './bench/similar.ts';
 
 const subjects: Readonly<Record<string, (options: BenchOptions) => Promise<void>>> = {
   'hostile-bodies': benchHostileBodies,
   frames: benchFrames,
+  similar: benchSimilar,
 };
 
 const help = `npm run bench -- [subject …] [options]
 
   hostile-bodies   gaps between the tokens of 20 streams, beside hostile requests and without
   frames           a long answer as WebSocket frames, and as one frame for each token
+  similar          what looking for similar questions adds, while the search is well and while it is not
 
   --rounds N       how often each is measured (5)
   --seconds N      how long a phase of hostile-bodies takes (5)

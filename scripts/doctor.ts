@@ -14,7 +14,8 @@ import { readStack, regionOf } from './stack.ts';
 const help = `npm run doctor -- [options]
 
 Checks the AWS account before a deployment: the configuration, credentials, CDK's bootstrap, API Gateway's role for logs, Lambda's quota,
-and that every model of DEFAULT_MODEL and ALLOWED_MODELS answers (those with * in their name apart). It changes nothing.
+and that every model of DEFAULT_MODEL and ALLOWED_MODELS answers (those with * in their name apart), and with OPENSEARCH_DOMAIN_ENDPOINT the
+one that embeds questions. It changes nothing.
 
   --env FILE    the variables of the deployment, instead of .env; exported variables win over both
   --json        the findings as JSON: [{ "check": …, "result": "ok" | "warning" | "problem", "sentence": … }]

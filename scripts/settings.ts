@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { isOffered, type ModelRules, resolveModel } from '../src/chat/models.ts';
 import type { Setting } from '../src/chat/setting-table.ts';
 import { type Deployed, parseSettings, SettingsError, settingsTable } from '../src/chat/settings.ts';
+import { environment } from '../src/names.ts';
 import { findPlace, type Place, read, UsageError, write } from './parameter-store.ts';
 
 const help = `npm run settings -- <command> [options]
@@ -44,15 +45,18 @@ export async function settings(args: readonly string[], env: NodeJS.ProcessEnv, 
       io.out(help);
       return values.help ? 0 : 2;
     }
-    const place = findPlace(values, env);
-    return await run(command, rest, place, io);
+    const hasSearch = !values.aws || Boolean(env[environment.openSearchEndpoint]?.trim());
+    return await run(command, rest, { ...findPlace(values, env), hasSearch }, io);
   } catch (error) {
     io.err(`${describe(error)}\n`);
     return isUsageError(error) ? 2 : 1;
   }
 }
 
-function run(command: string, names: readonly string[], place: Place, io: Io): Promise<number> {
+/** Also whether it was deployed with somewhere to search similar questions, as far as is known here. */
+type Gateway = Place & { readonly hasSearch: boolean };
+
+function run(command: string, names: readonly string[], place: Gateway, io: Io): Promise<number> {
   switch (command) {
     case 'list':
       return list(place, io);
@@ -98,7 +102,7 @@ async function get(names: readonly string[], place: Place, io: Io): Promise<numb
 /** Writes the changes, where no value means the default, or nothing at all when the settings would not be valid with them. */
 async function change(
   changes: ReadonlyMap<string, string | undefined>,
-  place: Place,
+  place: Gateway,
   io: Io,
 ): Promise<number> {
   if (changes.size === 0) throw new UsageError('Name the settings to change.');
@@ -115,7 +119,7 @@ async function change(
   await write(changes, place);
   for (const [name, value] of changes)
     io.out(value === undefined ? `${name} unset\n` : `${name} = ${value}\n`);
-  for (const warning of findWarnings(changes, texts, place.deployed)) io.err(`${warning}\n`);
+  for (const warning of findWarnings(changes, texts, place)) io.err(`${warning}\n`);
   return 0;
 }
 
@@ -149,8 +153,23 @@ function sentencesOf(parse: () => unknown): readonly string[] {
   }
 }
 
-/** Models that the gateway was not deployed for: it may not call them, so it will not offer them. */
+/** What the gateway was not deployed for. */
 function findWarnings(
+  changes: ReadonlyMap<string, string | undefined>,
+  texts: ReadonlyMap<string, string>,
+  { deployed, hasSearch }: Gateway,
+): string[] {
+  const warnings = findStrangeModels(changes, texts, deployed);
+  if (changes.get('similar-answers') === 'on' && !hasSearch) {
+    warnings.push(
+      'Warning: similar-answers does nothing before a deployment with OPENSEARCH_DOMAIN_ENDPOINT.',
+    );
+  }
+  return warnings;
+}
+
+/** It may not call them, so it will not offer them. */
+function findStrangeModels(
   changes: ReadonlyMap<string, string | undefined>,
   texts: ReadonlyMap<string, string>,
   deployed: Deployed,

@@ -91,6 +91,7 @@ export const metricUnits = {
   Cancelled: 'Count',
   CacheHits: 'Count',
   CacheMisses: 'Count',
+  SimilarHits: 'Count',
   InputTokens: 'Count',
   OutputTokens: 'Count',
   FirstEventMs: 'Milliseconds',
@@ -105,6 +106,7 @@ export const metricUnits = {
   CacheUnavailable: 'Count',
   SettingsRefused: 'Count',
   SettingsUnreadable: 'Count',
+  SimilarUnavailable: 'Count',
   TurnLost: 'Count',
 } as const;
 
@@ -112,3 +114,10 @@ export type MetricName = keyof typeof metricUnits;
 
 /** The metrics of a stack have a namespace of their own, after the path of its settings: two stages live in one account. */
 export const metricsNamespace = (path: string): string => `LlmGateway${path}`;
+
+/**
+ * The index of a stack's questions, in whatever OpenSearch it uses: two stages may share one. Vectors of another embedding model would be in
+ * another index.
+ */
+export const questionsIndex = (path: string): string =>
+  `${path.replace(/^\//, '').replaceAll('/', '-').toLowerCase()}-questions-titan-v2`;

@@ -15,7 +15,9 @@ import { createChats } from './aws/chats.ts';
 import { createConnections } from './aws/connections.ts';
 import { createEmbedder } from './aws/embeddings.ts';
 import { countMetric, toMetrics } from './aws/metrics.ts';
-import { createLiveSettings, type SettingsNotice } from './aws/parameters.ts';
+import { logNotice, logSettingsNotice } from './aws/notices.ts';
+import { createOpenSearch } from './aws/opensearch.ts';
+import { createLiveSettings } from './aws/parameters.ts';
 import { createParts } from './aws/parts.ts';
 import { createRequests } from './aws/requests.ts';
 import { createSignedFetch, type SignedFetchParts } from './aws/signed-fetch.ts';
@@ -29,10 +31,11 @@ import { type Notice, withAttempts } from './chat/attempts.ts';
 import { withCache } from './chat/cache.ts';
 import type { Clock } from './chat/clock.ts';
 import { type Chats, type MemoryNotice, withMemory, withRecall } from './chat/conversation.ts';
-import { createEmbed } from './chat/embed.ts';
+import { createEmbed, type Embed } from './chat/embed.ts';
 import type { GatewayError } from './chat/errors.ts';
 import { underLease } from './chat/lease.ts';
 import type { CacheNotice } from './chat/lookup.ts';
+import { createSimilar, type QuestionIndex } from './chat/similar.ts';
 import { createApp } from './doors/app.ts';
 import type { FailedWorkParts } from './doors/failed-work.ts';
 import type { LambdaDoorParts } from './doors/lambda.ts';
@@ -46,6 +49,7 @@ import {
   environment,
   type MetricName,
   metricsNamespace,
+  questionsIndex,
   readList,
   SERVICE_NAME,
   settingsPath,
@@ -79,13 +83,17 @@ function join(env: NodeJS.ProcessEnv): Gateway {
   const meter = createMeter(clock, metricsNamespace(path));
   const bedrock = createBedrockClient();
   const store = createStore(env, clock);
+  const embed = createEmbed({ embedder: createEmbedder(bedrock), clock });
+  const signing = { credentials: bedrock.config.credentials, region: env['AWS_REGION'] || 'us-east-1' };
+  const endpoint = env[environment.openSearchEndpoint];
   const ask = joinAsk({
     ...store,
     model: createBedrockModel({ client: bedrock, clock }),
+    index: endpoint ? createOpenSearch({ endpoint, index: questionsIndex(path), ...signing }) : undefined,
+    embed,
     clock,
     notify: (notice) => logNotice(logger, notice, meter),
   });
-  const embed = createEmbed({ embedder: createEmbedder(bedrock), clock });
   const { load: loadSettings, ageSeconds } = createLiveSettings({
     read: createParameterReader(createSsmClient(), path),
     deployed: deployedModels(env),
@@ -99,7 +107,7 @@ function join(env: NodeJS.ProcessEnv): Gateway {
   const stopping = new AbortController();
   return {
     ...store,
-    ...createCallbacks(env, bedrock.config.credentials),
+    ...createCallbacks(env, signing),
     app: createApp({ ...store, ask, embed, loadSettings, clock, allowedOrigins }),
     ask,
     loadSettings,
@@ -120,13 +128,18 @@ export type AskParts = {
   readonly model: Model;
   readonly answers: Answers;
   readonly chats: Chats;
+  /** Nothing where only the same question has the same answer. */
+  readonly index?: QuestionIndex | undefined;
+  readonly embed: Embed;
   readonly clock: Clock;
   readonly notify: (notice: Notice | CacheNotice | MemoryNotice) => void;
 };
 
 /** All that happens to a question, outermost first: what is told is what is stored, and the model is asked last. */
-export function joinAsk({ model, answers, chats, clock, notify }: AskParts): Ask {
-  const known = withCache(withAttempts(model, notify), { answers, clock, notify });
+export function joinAsk({ model, answers, chats, index, embed, clock, notify }: AskParts): Ask {
+  const onFailure = (cause: unknown) => notify({ type: 'similar-unavailable', cause });
+  const similar = index && createSimilar({ index, embed, answers, clock, onFailure });
+  const known = withCache(withAttempts(model, notify), { answers, similar, clock, notify });
   return withMemory(underLease(withRecall(createAsk({ model: known }), chats)), { chats, notify });
 }
 
@@ -148,11 +161,10 @@ function createStore(env: NodeJS.ProcessEnv, { now }: Clock) {
 }
 
 /** The calls that need no client of their own. The endpoint of the WebSocket API is its stage's, which AWS has no default for. */
-function createCallbacks(env: NodeJS.ProcessEnv, credentials: SignedFetchParts['credentials']) {
-  const region = env['AWS_REGION'] || 'us-east-1';
-  const manage = createSignedFetch({ credentials, region, service: 'execute-api' });
-  const invoke = createSignedFetch({ credentials, region, service: 'lambda' });
-  const lambdaUrl = env['AWS_ENDPOINT_URL_LAMBDA'] || `https://lambda.${region}.amazonaws.com`;
+function createCallbacks(env: NodeJS.ProcessEnv, signing: Omit<SignedFetchParts, 'service'>) {
+  const manage = createSignedFetch({ ...signing, service: 'execute-api' });
+  const invoke = createSignedFetch({ ...signing, service: 'lambda' });
+  const lambdaUrl = env['AWS_ENDPOINT_URL_LAMBDA'] || `https://lambda.${signing.region}.amazonaws.com`;
   return {
     sockets: createSockets(manage, env['AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI'] ?? ''),
     startWorker: createWorkerStarter(invoke, lambdaUrl, env[environment.workerFunction] ?? ''),
@@ -169,54 +181,6 @@ function createMeter({ now }: Clock, namespace: string) {
       write(toMetrics(record, { now: now(), namespace, isRequest: asksModel(record), settingsAgeSeconds })),
   };
 }
-
-type Meter = ReturnType<typeof createMeter>;
-
-function logNotice(logger: Logger, notice: Notice | CacheNotice | MemoryNotice, meter: Meter) {
-  switch (notice.type) {
-    case 'field-refused': {
-      const { omit, oneOf } = notice.quirk;
-      logger.warn('model refuses fields', { model: notice.model, omit, one_of: oneOf });
-      return;
-    }
-    case 'fell-back':
-      logger.warn('fell back to another model', { from: notice.from, to: notice.to, code: notice.code });
-      return;
-    default: {
-      const { sentence, metric } = mishaps[notice.type];
-      logger.warn(sentence, { cause: namesOf(notice.cause) });
-      meter.count(metric);
-    }
-  }
-}
-
-/** What no caller is told of, but whoever runs the gateway. */
-const mishaps = {
-  'cache-unavailable': { sentence: 'answer cache passed by', metric: 'CacheUnavailable' },
-  'answer-altered': { sentence: 'learned answer was altered, and is deleted', metric: 'AnswerAltered' },
-  'answer-not-learned': { sentence: 'answer not learned', metric: 'AnswerNotLearned' },
-  'turn-lost': { sentence: 'turn not kept', metric: 'TurnLost' },
-} as const;
-
-function logSettingsNotice(logger: Logger, notice: SettingsNotice, meter: Meter) {
-  switch (notice.type) {
-    case 'settings-taken':
-      logger.info('settings taken', { changed: notice.changed });
-      if (notice.unknown.length > 0) logger.warn('settings unknown', { settings: notice.unknown });
-      return;
-    case 'settings-refused':
-      logger.error('settings refused', { settings: notice.names, problems: notice.sentences });
-      meter.count('SettingsRefused');
-      return;
-    case 'settings-unreadable':
-      logger.error('settings unreadable', { cause: namesOf(notice.cause), age_seconds: notice.ageSeconds });
-      meter.count('SettingsUnreadable');
-  }
-}
-
-/** What was thrown, outermost first. No messages: they may quote. */
-const namesOf = (thrown: unknown): string[] =>
-  thrown instanceof Error ? [thrown.name, ...namesOf(thrown.cause)] : [];
 
 export const systemClock: Clock = {
   now: () => Date.now(),

@@ -76,6 +76,19 @@ wiring('DEFAULT_MODEL, ALLOWED_MODELS and ALLOWED_ORIGINS are taken from the env
   await stop(running);
 });
 
+wiring('a question in other words is looked for in the index that stands in for OpenSearch', async () => {
+  const store = await startParameterStore();
+  await store.set({ 'similar-answers': 'on' });
+  const running = await start({ AWS_ENDPOINT_URL_SSM: store.url });
+  const cachedOf = async (prompt: string) =>
+    ((await (await chat(running.url, { prompt })).json()) as { cached: unknown }).cached;
+  assert.is(await cachedOf('What is a Faraday cage?'), false);
+  assert.is(await cachedOf('Explain what a Faraday cage is.'), 'similar');
+  assert.is(await cachedOf('What is a Faraday motor?'), false);
+  await stop(running);
+  await store.stop();
+});
+
 wiring('a time that is up already is waited for without a word', async () => {
   const warnings: string[] = [];
   const note = ({ name }: Error) => void warnings.push(name);
@@ -162,6 +175,20 @@ measuring('count what goes wrong unseen, though the lines that say so are not le
   await stop(running);
   await Promise.all([store.stop(), database.close()]);
   assert.not.match(running.output(), 'answer cache passed by');
+});
+
+measuring('count a search that cannot be reached, and answer without it', async () => {
+  const store = await startParameterStore();
+  await store.set({ 'similar-answers': 'on' });
+  const running = await start({
+    AWS_ENDPOINT_URL_SSM: store.url,
+    AWS_ENDPOINT_URL_OPENSEARCH: 'http://127.0.0.1:1',
+  });
+  assert.is((await chat(running.url, { prompt: 'ECHO Hi' })).status, 200);
+  await until(() => sums(running)['SimilarUnavailable'] !== undefined);
+  await stop(running);
+  await store.stop();
+  assert.match(running.output(), 'similar questions not searched');
 });
 
 measuring.run();

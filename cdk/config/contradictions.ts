@@ -4,7 +4,7 @@
 import { BlockList, isIPv6 } from 'node:net';
 import { settingsTable } from '../../src/chat/settings.ts';
 import { stackName } from '../../src/names.ts';
-import type { ImageReference } from '../config.ts';
+import type { ImageReference, OpenSearch } from '../config.ts';
 import type { Values } from './variables.ts';
 
 type Key = keyof Values;
@@ -67,7 +67,8 @@ export const contradictions: readonly Contradiction[] = [
   {
     reads: ['openSearch', 'vpcId'],
     find: ({ openSearch, vpcId }) =>
-      openSearch?.endpoint.startsWith('https://vpc-') === true &&
+      openSearch !== undefined &&
+      isInVpc(openSearch) &&
       vpcId === undefined &&
       'OPENSEARCH_DOMAIN_ENDPOINT is in a VPC, so VPC_ID, VPC_SUBNETS and VPC_SECURITY_GROUPS must be set too.',
   },
@@ -124,14 +125,30 @@ export const warnings: readonly ((values: Values) => string | false)[] = [
     useIam &&
     gatewayType !== 'rest' &&
     'IAM_CALLERS of other accounts than the stack’s cannot open a WebSocket: that API has no resource policy to let them in.',
-  ({ openSearch }) =>
-    openSearch !== undefined &&
-    'OPENSEARCH_DOMAIN_ENDPOINT is not of this stack: its own access policy has to let the functions’ roles in.',
+  ({ openSearch }) => openSearch !== undefined && letIn[openSearch.service],
+  ({ openSearch, vpcId }) => openSearch !== undefined && vpcId !== undefined && wayTo(openSearch),
   ({ defaultMaxTokens }) =>
     Number(defaultMaxTokens) > Number(maxTokensLimit) &&
     `DEFAULT_MAX_TOKENS is cut to ${maxTokensLimit} until the setting max-tokens-limit is raised.`,
   warnOfGeography,
 ];
+
+/** What is not of this stack has to let its functions in. */
+const letIn: Readonly<Record<OpenSearch['service'], string>> = {
+  es: 'OPENSEARCH_DOMAIN_ENDPOINT is a domain: where it has fine-grained access control, it has to map the roles of the output SearchRoles to a role of its own.',
+  aoss: 'OPENSEARCH_DOMAIN_ENDPOINT is a collection: it needs a data access policy, which the output SearchAccessPolicy is.',
+};
+
+const isInVpc = ({ endpoint }: OpenSearch) => endpoint.startsWith('https://vpc-');
+
+/** From functions in a VPC. */
+function wayTo(openSearch: OpenSearch): string {
+  if (isInVpc(openSearch)) {
+    return 'OPENSEARCH_DOMAIN_ENDPOINT is in a VPC: the domain’s security groups have to let in HTTPS from VPC_SECURITY_GROUPS, and these have to let it out.';
+  }
+  const ways = { es: 'a NAT gateway', aoss: 'a NAT gateway or an endpoint that its network policy lets in' };
+  return `OPENSEARCH_DOMAIN_ENDPOINT is reached from VPC_ID only through ${ways[openSearch.service]}.`;
+}
 
 /** Where the profiles of a geography can be called, by the first word of a region; those that are called from elsewhere too are not here. */
 const homes: ReadonlyMap<string, string> = new Map([

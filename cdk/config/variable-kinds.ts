@@ -144,19 +144,68 @@ export const image: Kind<ImageReference> = {
       : undefined,
 };
 
-const DOMAIN =
-  /^(search|vpc)-(?<name>[a-z][a-z0-9-]{2,27})-[a-z0-9]{20,}\.(?<region>[a-z0-9-]+)\.es\.amazonaws\.com$/;
-const COLLECTION = /^(?<name>[a-z0-9]{3,40})\.(?<region>[a-z0-9-]+)\.aoss\.amazonaws\.com$/;
+const DOMAIN = '^(search|vpc)-(?<name>[a-z][a-z0-9-]{2,27})-[a-z0-9]{20,}';
+/** An account has 12 digits, an id of a collection is longer. */
+const COLLECTION = '^(?!\\d{12}\\.)(?<name>[a-z0-9]{3,40})';
+const REGION = '(?<region>[a-z0-9-]+)';
 
+/** Of domains, of those that IPv6 reaches as well, of collections, of collections of the next generation. */
+const forms = [
+  { service: 'es', host: new RegExp(`${DOMAIN}\\.${REGION}\\.es\\.amazonaws\\.com$`) },
+  { service: 'es', host: new RegExp(`${DOMAIN}\\.aos\\.${REGION}\\.on\\.aws$`) },
+  { service: 'aoss', host: new RegExp(`${COLLECTION}\\.${REGION}\\.aoss\\.amazonaws\\.com$`) },
+  { service: 'aoss', host: new RegExp(`${COLLECTION}\\.aoss\\.${REGION}\\.on\\.aws$`) },
+] as const;
+
+/**
+ * A host name that AWS gave out, since only that tells what the functions need the right to.
+ * @see https://docs.aws.amazon.com/opensearch-service/latest/developerguide/vpc.html#vpc-security for domains
+ * @see https://docs.aws.amazon.com/opensearch-service/latest/developerguide/serverless-collection-endpoints.html
+ */
 export const openSearch: Kind<OpenSearch> = {
   allowed:
-    'https://search-NAME-ID.REGION.es.amazonaws.com, https://vpc-NAME-ID.REGION.es.amazonaws.com or https://ID.REGION.aoss.amazonaws.com',
+    'https://search-NAME-ID.REGION.es.amazonaws.com or https://search-NAME-ID.aos.REGION.on.aws, in a VPC with vpc- in place of search-, or https://ID.REGION.aoss.amazonaws.com or https://ID.aoss.REGION.on.aws',
   parse(text) {
-    const host = text.replace(/^https:\/\//, '').replace(/\/$/, '');
-    const domain = DOMAIN.exec(host)?.groups;
-    const { name, region } = domain ?? COLLECTION.exec(host)?.groups ?? {};
-    return name && region
-      ? { endpoint: `https://${host}`, service: domain ? 'es' : 'aoss', name, region }
-      : undefined;
+    const url = toUrl(text);
+    if (url?.href !== `https://${url?.hostname}/`) return undefined;
+    for (const { service, host } of forms) {
+      const { name, region } = host.exec(url.hostname)?.groups ?? {};
+      if (name && region) return { endpoint: url.origin, service, name, region };
+    }
+    return undefined;
+  },
+  explain(text) {
+    if (text.startsWith('arn:')) return 'must be the endpoint, which begins with https://, not the ARN';
+    if (text.includes('@'))
+      return 'must be without a name and a password: the functions sign with their roles';
+    const url = toUrl(text);
+    return mistakes.find(({ is }) => url && is(url))?.sentence;
   },
 };
+
+/** The host alone is how AWS's CLI shows it. */
+const toUrl = (text: string) => URL.parse(/^[a-z]+:\/\//i.test(text) ? text : `https://${text}`);
+
+/** The first that it is gets told. */
+const mistakes: readonly { readonly is: (url: URL) => boolean; readonly sentence: string }[] = [
+  {
+    is: ({ hostname }) => !/\.(amazonaws\.com|on\.aws)$/.test(hostname),
+    sentence:
+      'must be the endpoint that AWS gave the domain or the collection, under amazonaws.com or on.aws: another does not tell which of them the functions need the right to',
+  },
+  {
+    is: ({ hostname }) => /^\d{12}\.aoss\./.test(hostname),
+    sentence:
+      'must be the endpoint of one collection, https://ID.aoss.REGION.on.aws, not that of the account, which is for all of them',
+  },
+  {
+    is: ({ protocol }) => protocol !== 'https:',
+    sentence: 'must begin with https://: what goes there is what people ask',
+  },
+  { is: ({ port }) => port !== '', sentence: 'must be without a port: AWS listens on that of https://' },
+  {
+    is: ({ pathname, search, hash }) => pathname !== '/' || search !== '' || hash !== '',
+    sentence:
+      'must end with the host: OpenSearch Dashboards, indexes and all else behind it are no part of it',
+  },
+];

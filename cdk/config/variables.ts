@@ -138,7 +138,7 @@ export const table = {
   openSearch: optional(
     'OPENSEARCH_DOMAIN_ENDPOINT',
     openSearch,
-    'The OpenSearch domain or serverless collection that similar questions are looked up in.',
+    'The OpenSearch domain (2.9 or later) or serverless vector search collection that finds what was asked before in other words, while the setting `similar-answers` is on. It must be there already, in the deployment’s own account and region.',
   ),
   vpcId: optional(
     'VPC_ID',

@@ -8,6 +8,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import type { Config } from '../../cdk/config.ts';
 import { toInvokeInput } from '../../src/aws/embeddings.ts';
 import { findFamily, usualDimensions } from '../../src/chat/embed.ts';
+import { embeddingModel } from '../../src/chat/similarity.ts';
 import { ask, type Finding, ok, type Place } from './finding.ts';
 import { explainModelFailure } from './model-failures.ts';
 
@@ -24,7 +25,8 @@ export async function checkModels(config: Config, place: Place): Promise<Finding
     // As in wire.ts: HTTP/1.1, over which an unknown host is an error with a code.
     requestHandler: new NodeHttpHandler(),
   });
-  const named = [...new Set([config.defaultModel, ...config.allowedModels])];
+  const searching = config.openSearch ? [embeddingModel.model] : [];
+  const named = [...new Set([config.defaultModel, ...config.allowedModels, ...searching])];
   const models = named.filter((model) => !model.includes('*'));
   const findings = new Map<string, Finding>();
   const queue = models.values();

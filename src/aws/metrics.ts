@@ -12,6 +12,7 @@ export type Measured = {
   readonly outcome?: 'done' | 'error' | 'cancelled';
   readonly code?: ErrorCode;
   readonly cache?: string;
+  readonly cached?: string;
   readonly input_tokens?: number;
   readonly output_tokens?: number;
   readonly first_event_ms?: number;
@@ -58,7 +59,7 @@ export function toMetrics(record: Measured, { isRequest, settingsAgeSeconds, ...
 }
 
 /** The times are those of whole answers: how long it takes to refuse, or to embed, says nothing of how long it takes to answer. */
-function measure({ outcome, cache, ...record }: Measured): Values {
+function measure({ outcome, cache, cached, ...record }: Measured): Values {
   const isAnswer = outcome === 'done' && record.first_event_ms !== undefined;
   const when = (isSo: boolean) => (isSo ? 1 : undefined);
   return {
@@ -66,6 +67,7 @@ function measure({ outcome, cache, ...record }: Measured): Values {
     Cancelled: when(outcome === 'cancelled'),
     CacheHits: when(cache === 'hit'),
     CacheMisses: when(cache === 'miss'),
+    SimilarHits: when(cached === 'similar'),
     InputTokens: record.input_tokens,
     OutputTokens: record.output_tokens,
     FirstEventMs: isAnswer ? record.first_event_ms : undefined,

@@ -25,10 +25,14 @@ export type SignedFetchParts = {
 /** `fetch`, signed with Signature Version 4 and never repeated: whether a call may be made twice its caller knows. */
 export function createSignedFetch({ credentials, region, service }: SignedFetchParts): SignedFetch {
   const cache = new Map<string, ArrayBuffer>();
-  return async (url, { timeoutMs, ...init }) => {
+  return async (url, { timeoutMs, signal, ...init }) => {
     const { accessKeyId, secretAccessKey, sessionToken } = await credentials();
     const keys = { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) };
     const client = new AwsClient({ ...keys, region, service, retries: 0, cache });
-    return await client.fetch(url, { ...init, signal: AbortSignal.timeout(timeoutMs) });
+    const timeout = AbortSignal.timeout(timeoutMs);
+    return await client.fetch(url, {
+      ...init,
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    });
   };
 }

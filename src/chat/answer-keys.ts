@@ -15,7 +15,7 @@ export const LEARNED = 'learned#';
 const MAX_KEY_BYTES = 1_500;
 
 /** Changes when what a key is made of, or what lies under it, changes: then nothing learned before is found. */
-const LEARNED_VERSION = '1';
+const LEARNED_VERSION = '2';
 
 /**
  * The question as all who mean the same are taken to ask it: in NFC, trimmed, its white space folded, its case folded, without
@@ -37,14 +37,28 @@ export function toCuratedKey(question: string): string {
   return isPlain ? canonical : createHash('sha256').update(canonical).digest('hex');
 }
 
+/** SHA-256 of the question as it was written, in NFC, in hex. */
+export const toQuestionDigest = (question: string): string =>
+  createHash('sha256').update(question.normalize('NFC')).digest('hex');
+
 /**
  * The key of what a model answers to exactly this request: everything that Bedrock would receive, and the tenant unless answers are
  * shared. The text of the question is `question`, the only message there is.
  */
-export function toLearnedKey(asked: ChatRequest, question: string): string {
+export const toLearnedKey = (request: ChatRequest, question: string): string =>
+  keyOfLearned(request, toQuestionDigest(question));
+
+/** The same for a question of which only the digest is known, asked as this request asks. */
+export const keyOfLearned = (request: ChatRequest, questionDigest: string): string =>
+  LEARNED + digest([...circumstancesOf(request), questionDigest]);
+
+/** What all have in common who would get the same answer to the same question, as a digest: the tenant, the model, every field. */
+export const toAudience = (request: ChatRequest): string => digest(circumstancesOf(request));
+
+function circumstancesOf(asked: ChatRequest): readonly Json[] {
   const request = applyQuirk(asked, findQuirk(asked.quirks, asked.model));
   const { model, system, inference, guardrail, serviceTier, modelFields, caching, caller } = request;
-  const fields: readonly Json[] = [
+  return [
     LEARNED_VERSION,
     caching.scope === 'shared' ? null : caller.tenant,
     model,
@@ -54,12 +68,15 @@ export function toLearnedKey(asked: ChatRequest, question: string): string {
     guardrail ? [guardrail.id, guardrail.version] : null,
     serviceTier ?? null,
     modelFields,
-    question.normalize('NFC'),
   ];
+}
+
+/** SHA-256 over the fields, each with its length before it, in hex. */
+function digest(fields: readonly Json[]): string {
   const hash = createHash('sha256');
   for (const field of fields) {
     const bytes = Buffer.from(JSON.stringify(field));
     hash.update(`${bytes.length}:`).update(bytes);
   }
-  return LEARNED + hash.digest('hex');
+  return hash.digest('hex');
 }

@@ -4,7 +4,8 @@
 
 /** An answer that was whole, by whoever gave it. */
 export type KeptAnswer = {
-  readonly origin: 'curated' | 'learned';
+  /** `similar`: either of them, to a question that is near the one that was asked. */
+  readonly origin: 'curated' | 'learned' | 'similar';
   /** The model that gave it; an operator's answer has none. */
   readonly model?: string;
   readonly text: string;

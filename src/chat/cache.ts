@@ -16,13 +16,17 @@ import type { ChatRequest } from './request.ts';
 export function withCache(model: Model, parts: CacheParts): Model {
   const flights = new Map<string, Flight<Leg>>();
 
+  const searchOf = (request: ChatRequest, question: string) => ({
+    search: parts.similar?.(request, question),
+  });
+
   function board(request: ChatRequest, question: string) {
     const keys = toKeys(request, question);
     const id = [keys.learned, keys.curated, request.store].join('\n');
     const running = flights.get(id);
     if (running) return { flight: running, isOwn: false };
     const flight = createFlight<Leg>(
-      (signal) => lookUp(model, parts, { request, keys, signal }),
+      (signal) => lookUp(model, parts, { request, keys, signal, ...searchOf(request, question) }),
       () => flights.delete(id),
     );
     flights.set(id, flight);
@@ -58,7 +62,12 @@ export function withCache(model: Model, parts: CacheParts): Model {
     } else if (mode === 'refresh') {
       onCache?.('refresh');
       const { learned } = toKeys(request, question);
-      yield* askAndLearn(model, parts, { request, keys: { learned }, signal });
+      yield* askAndLearn(model, parts, {
+        request,
+        keys: { learned },
+        signal,
+        ...searchOf(request, question),
+      });
     } else {
       for await (const leg of share(request, question, signal)) {
         if (leg.type === 'cache') onCache?.(leg.status);

@@ -48,6 +48,7 @@ function toCaching({ cache, system }: Question, settings: Settings): Caching {
     scope: settings.cacheScope,
     ttlSeconds: settings.cacheTtlSeconds,
     timeoutMs: settings.cacheTimeoutMs,
+    ...(settings.similarAnswers === 'on' && { similarThreshold: settings.similarThreshold }),
   };
 }
 

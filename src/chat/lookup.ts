@@ -9,15 +9,18 @@ import { type Clock, within } from './clock.ts';
 import type { ModelEvent } from './events.ts';
 import { createRecorder, replay } from './replay.ts';
 import type { ChatRequest } from './request.ts';
+import type { Similar, SimilarSearch } from './similar.ts';
 
 /** What an operator may want to know. */
 export type CacheNotice = {
-  readonly type: 'cache-unavailable' | 'answer-altered' | 'answer-not-learned';
+  readonly type: 'cache-unavailable' | 'answer-altered' | 'answer-not-learned' | 'similar-unavailable';
   readonly cause?: unknown;
 };
 
 export type CacheParts = {
   readonly answers: Answers;
+  /** Nothing where only the same question has the same answer. */
+  readonly similar?: Similar | undefined;
   readonly clock: Clock;
   readonly notify: (notice: CacheNotice) => void;
 };
@@ -25,7 +28,13 @@ export type CacheParts = {
 /** An answer, and how it was come by before it. */
 export type Leg = ModelEvent | { readonly type: 'cache'; readonly status: CacheStatus };
 
-type Lookup = { readonly request: ChatRequest; readonly keys: AnswerKeys; readonly signal: AbortSignal };
+type Lookup = {
+  readonly request: ChatRequest;
+  readonly keys: AnswerKeys;
+  readonly signal: AbortSignal;
+  /** Among questions in other words. */
+  readonly search?: SimilarSearch | undefined;
+};
 
 /** How long other processes wait for the one that asks, in milliseconds; then they ask for themselves. */
 const LEASE_MS = 30_000;
@@ -68,15 +77,21 @@ export async function* lookUp(model: Model, parts: CacheParts, lookup: Lookup): 
 /** What there is, or the owner's own claim where there is nothing; nothing at all when the table is down or slow. */
 async function findOrClaim(parts: CacheParts, lookup: Lookup, owner: string): Promise<Found | undefined> {
   const { answers, clock, notify } = parts;
-  const { request, keys } = lookup;
-  const giveUpAt = clock.now() + request.caching.timeoutMs;
-  const inTime = (finding: Promise<Found>) =>
-    timely(parts, giveUpAt - clock.now(), finding, 'cache-unavailable');
+  const { request, keys, signal, search } = lookup;
+  let leftMs = request.caching.timeoutMs;
+  const inTime = async (finding: Promise<Found>) => {
+    const beganAt = clock.now();
+    const found = await timely(parts, leftMs, finding, 'cache-unavailable');
+    leftMs -= clock.now() - beganAt;
+    return found;
+  };
   const found = await inTime(answers.find(keys));
   if (found?.wasAltered) notify({ type: 'answer-altered' });
+  if (!found || found.answer) return found;
+  if (found.asking && request.store) return found;
+  const answer = await search?.find(signal);
   // Whoever may not keep an answer has nothing to offer to those who would wait for it, and need not wait himself.
-  if (!found || found.answer || !request.store) return found && { ...found, asking: undefined };
-  if (found.asking) return found;
+  if (answer || !request.store || signal.aborted) return answer ? { answer } : {};
   const claiming = answers.claim(keys.learned, owner, clock.now() + LEASE_MS);
   const claimed = await inTime(claiming);
   // It may be in the table all the same, or get there yet, and nobody should wait for whoever learns nothing.
@@ -126,7 +141,7 @@ async function follow(
 export async function* askAndLearn(
   model: Model,
   parts: CacheParts,
-  { request, keys: { learned }, signal }: Lookup,
+  { request, keys: { learned }, signal, search }: Lookup,
   onLearned?: () => void,
 ): AsyncGenerator<ModelEvent> {
   const recorder = createRecorder();
@@ -143,6 +158,10 @@ export async function* askAndLearn(
     if (Buffer.byteLength(answer.text + answer.reasoning) > MAX_ANSWER_BYTES) return false;
     const { timeoutMs, ttlSeconds } = request.caching;
     const learning = parts.answers.learn(learned, answer, ttlSeconds).then(() => true);
-    return (await timely(parts, timeoutMs, learning, 'answer-not-learned')) ?? false;
+    const [isKept = false] = await Promise.all([
+      timely(parts, timeoutMs, learning, 'answer-not-learned'),
+      search?.add(signal),
+    ]);
+    return isKept;
   }
 }

@@ -118,6 +118,8 @@ export type Caching = {
   readonly ttlSeconds: number;
   /** How long the cache may take, in milliseconds. */
   readonly timeoutMs: number;
+  /** How near, as a cosine, another question must be for its answer to serve; absent where none may. */
+  readonly similarThreshold?: number;
 };
 
 /** The conversation that a request is a turn of. */

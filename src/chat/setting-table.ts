@@ -131,6 +131,18 @@ export const table = {
     '1000',
     'How long the `answers` table may take to reply, in milliseconds; then the model is asked.',
   ),
+  similarAnswers: given(
+    'similar-answers',
+    onOrOff,
+    'off',
+    'Whether a question may be answered as one that was asked in other words; on AWS only with `OPENSEARCH_DOMAIN_ENDPOINT`.',
+  ),
+  similarThreshold: given(
+    'similar-threshold',
+    number(0.5, 1),
+    '0.97',
+    'How near such a question must be: the cosine of the angle between the two questions’ vectors.',
+  ),
   history: given('history', onOrOff, 'on', 'Whether conversations are kept and can be gone on with.'),
   historyTtlSeconds: given(
     'history-ttl-seconds',

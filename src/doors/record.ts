@@ -19,6 +19,8 @@ export type RequestRecord = {
   model?: string;
   /** How the answer was come by. */
   cache?: CacheStatus;
+  /** Whose words it is in, where no model was asked for it: an operator's, or what a model said before; `similar`: to a question near it. */
+  cached?: 'curated' | 'learned' | 'similar';
   /** Whether the turn is in the history. */
   saved?: boolean;
   /** How the answer ended. An answer whose reader left is `cancelled`. */
@@ -70,7 +72,10 @@ export async function* noteAnswer(
 }
 
 function noteEvent(event: ChatEvent, record: RequestRecord) {
-  if (event.type === 'start') record.model = event.model;
+  if (event.type === 'start') {
+    record.model = event.model;
+    if (event.cached) record.cached = event.cached;
+  }
   if (event.type === 'error') noteError(event.cause, record);
   if (event.type === 'done') {
     record.outcome = 'done';

@@ -7,12 +7,14 @@ import { requireLocalHost } from './doors/http-door.ts';
 /** What an AWS SDK sends of services that speak AWS JSON: `AmazonSSM.GetParameter`. */
 const TARGET = 'x-amz-target';
 
-/** Those that are told by name or path; Lambda and the connections verify signatures, the others accept any. */
+/** Those that are told by name or path; Lambda, the connections and OpenSearch verify signatures, the others accept any. */
 export type AwsServices = {
   readonly ssm: RequestListener;
   readonly dynamodb: RequestListener;
   readonly lambda: RequestListener;
   readonly connections: RequestListener;
+  /** Below `/opensearch/`. */
+  readonly opensearch: RequestListener;
   /** Everything else: Bedrock speaks REST, and refuses what it does not know. */
   readonly bedrock: RequestListener;
 };
@@ -23,6 +25,7 @@ export function createAwsServer(services: AwsServices): Server {
     if (target.startsWith('DynamoDB_20120810.')) return services.dynamodb;
     if (target !== '') return refuse;
     if (path.startsWith('/2015-03-31/functions/')) return services.lambda;
+    if (path.startsWith('/opensearch/')) return services.opensearch;
     if (path.includes('/@connections/')) return services.connections;
     return services.bedrock;
   };

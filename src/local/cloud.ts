@@ -15,7 +15,8 @@ import { createDynamoDb } from './dynamodb/server.ts';
 import type { AccessKeys } from './keys.ts';
 import { createLambdaInvoke, type LambdaInvoke, type LocalFunction } from './lambda-invoke.ts';
 import { listen } from './listen.ts';
-import { type Options, tablesPath } from './options.ts';
+import { createOpenSearchServer } from './opensearch/server.ts';
+import { indexPath, type Options, tablesPath } from './options.ts';
 import { createParameterStore } from './ssm/store.ts';
 import { createTables } from './tables.ts';
 
@@ -39,8 +40,8 @@ export type CloudParts = {
 
 export type Cloud = {
   readonly lambda: LambdaInvoke;
-  /** Where answers, settings and tables are, as lines for the user. */
-  readonly places: Readonly<Record<'bedrock' | 'ssm' | 'dynamodb', string>>;
+  /** Where answers, settings, tables and the index are, as lines for the user. */
+  readonly places: Readonly<Record<'bedrock' | 'ssm' | 'dynamodb' | 'opensearch', string>>;
   close(): Promise<void>;
 };
 
@@ -50,6 +51,10 @@ export async function openCloud(parts: CloudParts): Promise<Cloud> {
   const parameters = createParameterStore(kept(PARAMETERS_PATH));
   const dynamodb = await createDynamoDb(kept(tablesPath(options)));
   const secretOf = createSecrets(parts);
+  const opensearch = createOpenSearchServer({
+    ...kept(indexPath(options)),
+    secretOf: (id) => (id === LOCAL ? LOCAL : secretOf(id)),
+  });
   const lambda = createLambdaInvoke(
     { [WORKER]: worker, [FAILED_WORK]: failedWork },
     { secretOf, onFailure: { [WORKER]: FAILED_WORK } },
@@ -59,6 +64,7 @@ export async function openCloud(parts: CloudParts): Promise<Cloud> {
     dynamodb: dynamodb.handle,
     lambda: lambda.handle,
     connections: createConnectionsApi(connections, { secretOf }),
+    opensearch: opensearch.handle,
     bedrock: (options.server ? createCompatibleBedrock(options.server) : createBedrockSimulator()).handle,
   });
   const url = `http://127.0.0.1:${await listen(server, options.awsPort, 'AWS_PORT')}`;
@@ -66,6 +72,7 @@ export async function openCloud(parts: CloudParts): Promise<Cloud> {
     bedrock: pointAtBedrock(options, url, env),
     ssm: `${pointAt(SSM_ENDPOINT, url, env)}; change them with npm run settings`,
     dynamodb: pointAt(DYNAMODB_ENDPOINT, url, env),
+    opensearch: pointAtOpenSearch(`${url}/opensearch`, env),
   };
   env['AWS_ENDPOINT_URL_LAMBDA'] = url;
   env['AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI'] = `${url}/${STAGE}`;
@@ -80,7 +87,7 @@ export async function openCloud(parts: CloudParts): Promise<Cloud> {
     places,
     async close() {
       clearInterval(sweeping);
-      await dynamodb.close();
+      await Promise.all([dynamodb.close(), opensearch.close()]);
     },
   };
 }
@@ -88,6 +95,10 @@ export async function openCloud(parts: CloudParts): Promise<Cloud> {
 const BEDROCK_ENDPOINT = 'AWS_ENDPOINT_URL_BEDROCK_RUNTIME';
 const SSM_ENDPOINT = 'AWS_ENDPOINT_URL_SSM';
 const DYNAMODB_ENDPOINT = 'AWS_ENDPOINT_URL_DYNAMODB';
+const OPENSEARCH_ENDPOINT = 'AWS_ENDPOINT_URL_OPENSEARCH';
+
+/** Id and secret of whoever has no credentials of his own. */
+const LOCAL = 'local';
 
 /** Whoever calls from here may sign with the keys of the laptop, the gateway with the credentials that it finds. */
 function createSecrets({ accessKeys }: CloudParts): SecretOf {
@@ -102,13 +113,15 @@ function createSecrets({ accessKeys }: CloudParts): SecretOf {
 
 /** Servers that check no signature still want to see one; credentials of a profile might have expired. */
 function chooseCredentials({ bedrock }: Options, url: string, env: NodeJS.ProcessEnv) {
-  const isAllHere = [BEDROCK_ENDPOINT, SSM_ENDPOINT, DYNAMODB_ENDPOINT].every((name) => env[name] === url);
+  const isAllHere = [BEDROCK_ENDPOINT, SSM_ENDPOINT, DYNAMODB_ENDPOINT, OPENSEARCH_ENDPOINT].every(
+    (name) => env[name]?.replace(/\/opensearch$/, '') === url,
+  );
   const hasKeys = Boolean(env['AWS_ACCESS_KEY_ID'] || env['AWS_PROFILE']);
   const hasToken = Boolean(env['AWS_BEARER_TOKEN_BEDROCK']);
   if (!isAllHere && (hasKeys || (bedrock === 'aws' && !hasToken))) return;
   for (const name of ['AWS_PROFILE', 'AWS_SESSION_TOKEN']) delete env[name];
   if (isAllHere) delete env['AWS_BEARER_TOKEN_BEDROCK'];
-  Object.assign(env, { AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local' });
+  Object.assign(env, { AWS_ACCESS_KEY_ID: LOCAL, AWS_SECRET_ACCESS_KEY: LOCAL });
 }
 
 /** @throws `Error` where Bedrock itself is to be asked and nothing is found to ask it with */
@@ -134,6 +147,13 @@ function pointAtBedrock({ bedrock, server }: Options, url: string, env: NodeJS.P
 function pointAt(variable: string, url: string, env: NodeJS.ProcessEnv): string {
   env[variable] ||= url;
   return `${env[variable] === url ? 'built in' : 'the server'}, at ${env[variable]}`;
+}
+
+/** `OPENSEARCH_DOMAIN_ENDPOINT` is the deployment's when it comes from `.env`, so it does not decide where a laptop searches. */
+function pointAtOpenSearch(url: string, env: NodeJS.ProcessEnv): string {
+  const place = pointAt(OPENSEARCH_ENDPOINT, url, env);
+  env[environment.openSearchEndpoint] = env[OPENSEARCH_ENDPOINT];
+  return `${place}; similar answers come on with npm run settings -- set similar-answers on`;
 }
 
 async function pointAtTables(env: NodeJS.ProcessEnv) {

@@ -15,7 +15,8 @@ export const help = `npm start -- [options]
   --help                this text
 
 Variables: PORT (3000), FUNCTION_URL_PORT (3001), AWS_PORT (4566), LOCAL_API_KEYS (tenant=key,…), LOCAL_IAM_KEYS (access key id=secret,…),
-DEFAULT_MODEL, ALLOWED_MODELS, OPENAI_API_KEY, AWS_ENDPOINT_URL_BEDROCK_RUNTIME, AWS_ENDPOINT_URL_SSM and AWS_ENDPOINT_URL_DYNAMODB (other servers in the place of those built in).
+DEFAULT_MODEL, ALLOWED_MODELS, OPENAI_API_KEY, AWS_ENDPOINT_URL_BEDROCK_RUNTIME, AWS_ENDPOINT_URL_SSM, AWS_ENDPOINT_URL_DYNAMODB and
+AWS_ENDPOINT_URL_OPENSEARCH (other servers in the place of those built in). OPENSEARCH_DOMAIN_ENDPOINT is the deployment's, and is not asked from here.
 `;
 
 /** What `ALLOWED_MODELS` is here unless set: the usual models, and the simulator's faults. */
@@ -76,5 +77,12 @@ function readPort(name: string, value: string | undefined, otherwise: number, pr
 }
 
 /** Where the tables are kept. What was learned of the simulator must not be told in place of a real model. */
-export const tablesPath = ({ bedrock }: Pick<Options, 'bedrock'>): string =>
-  bedrock === 'simulator' ? '.local/dynamodb' : `.local/dynamodb-${bedrock}`;
+export const tablesPath = (options: Pick<Options, 'bedrock'>): string =>
+  besideSimulator('.local/dynamodb', options);
+
+/** Where the index of questions is kept: vectors of two models have nothing in common. */
+export const indexPath = (options: Pick<Options, 'bedrock'>): string =>
+  besideSimulator('.local/opensearch', options);
+
+const besideSimulator = (path: string, { bedrock }: Pick<Options, 'bedrock'>): string =>
+  bedrock === 'simulator' ? path : `${path}-${bedrock}`;

@@ -105,7 +105,7 @@ function loadKeys({ memory }: Options, env: NodeJS.ProcessEnv) {
 
 type Places = Cloud['places'] & { readonly port: number; readonly functionUrlPort: number };
 
-const welcome = ({ port, functionUrlPort, bedrock, ssm, dynamodb }: Places, key: string) => `
+const welcome = ({ port, functionUrlPort, bedrock, ssm, dynamodb, opensearch }: Places, key: string) => `
 LLM Gateway on this machine
 
   Chat page     http://127.0.0.1:${port}/
@@ -116,6 +116,7 @@ LLM Gateway on this machine
   Bedrock       ${bedrock}
   Settings      ${ssm}
   Tables        ${dynamodb}
+  Search        ${opensearch}
 
 Paste this into another terminal:
 

@@ -78,6 +78,12 @@ measuring(
   },
 );
 
+measuring('an answer to a question in other words counts as a hit, and as one of those', () => {
+  const similar = sums({ outcome: 'done', cache: 'hit', cached: 'similar' });
+  assert.equal([similar['CacheHits'], similar['SimilarHits']], [1, 1]);
+  assert.is(sums({ outcome: 'done', cache: 'hit', cached: 'curated' })['SimilarHits'], undefined);
+});
+
 measuring('only whole answers are timed, and a cancelled one still used tokens', () => {
   for (const outcome of ['error', 'cancelled'] as const) {
     const seen = sums({ ...answered, outcome, code: outcome === 'error' ? 'upstream_error' : 'cancelled' });
@@ -143,6 +149,7 @@ measuring(
         outcome: fc.constantFrom('done', 'error', 'cancelled', undefined),
         code: fc.constantFrom(...codes, undefined),
         cache: fc.constantFrom('hit', 'miss', 'refresh', 'off', 'bypass', undefined),
+        cached: fc.constantFrom('curated', 'learned', 'similar', undefined),
         input_tokens: number,
         output_tokens: number,
         first_event_ms: number,

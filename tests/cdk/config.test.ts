@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { variables } from '../../cdk/config/variables.ts';
 import { ConfigError, parseConfig } from '../../cdk/config.ts';
+import { serviceOf } from '../../src/aws/opensearch.ts';
 import { settingsTable } from '../../src/chat/settings.ts';
 
 type Variables = Record<string, string>;
@@ -41,7 +42,7 @@ const IMAGE = 'the name of an ECR repository in lower case, as name, name:tag or
 const ONLY_REPOSITORY =
   'must be only the repository, as name, name:tag or name@sha256:…, without the registry’s host before it: the image comes from the deployment’s own account and region';
 const ENDPOINT =
-  'https://search-NAME-ID.REGION.es.amazonaws.com, https://vpc-NAME-ID.REGION.es.amazonaws.com or https://ID.REGION.aoss.amazonaws.com';
+  'https://search-NAME-ID.REGION.es.amazonaws.com or https://search-NAME-ID.aos.REGION.on.aws, in a VPC with vpc- in place of search-, or https://ID.REGION.aoss.amazonaws.com or https://ID.aoss.REGION.on.aws';
 const MODELS =
   'model ids with commas between them, in which * stands for any run of characters, at most 2000 characters';
 const STACK =
@@ -76,7 +77,6 @@ const wrongValues: readonly [name: string, value: string, rest: string][] = [
   ['ECR_REST_REPOSITORY', 'gateway@sha256:abc', `${IMAGE}, not "gateway@sha256:abc"`],
   ['ECR_REST_REPOSITORY', 'team//gateway', `${IMAGE}, not "team//gateway"`],
   ['ECR_REST_REPOSITORY', 'g', `${IMAGE}, not "g"`],
-  ['OPENSEARCH_DOMAIN_ENDPOINT', 'http://localhost:9200', `${ENDPOINT}, not "http://localhost:9200"`],
   [
     'OPENSEARCH_DOMAIN_ENDPOINT',
     'https://search-my-own-domain.us-east-1.es.amazonaws.com',
@@ -200,7 +200,7 @@ const wrongTogether: readonly [env: Variables, sentence: string][] = [
     'VPC_ID, VPC_SUBNETS and VPC_SECURITY_GROUPS must be set together or not at all, and VPC_SUBNETS is empty.',
   ],
   [
-    { OPENSEARCH_DOMAIN_ENDPOINT: `vpc-faq-${SEARCH_ID}.us-east-1.es.amazonaws.com` },
+    { OPENSEARCH_DOMAIN_ENDPOINT: `vpc-faq-${SEARCH_ID}.aos.us-east-1.on.aws` },
     'OPENSEARCH_DOMAIN_ENDPOINT is in a VPC, so VPC_ID, VPC_SUBNETS and VPC_SECURITY_GROUPS must be set too.',
   ],
   [
@@ -261,6 +261,49 @@ refusing(
 refusing('variables that cannot be so together are refused in a sentence that says what to change', () => {
   for (const [env, sentence] of wrongTogether) assert.equal(sentencesOf(env), [sentence]);
 });
+
+const NOT_OF_AWS =
+  'the endpoint that AWS gave the domain or the collection, under amazonaws.com or on.aws: another does not tell which of them the functions need the right to';
+const NOT_THE_HOST =
+  'end with the host: OpenSearch Dashboards, indexes and all else behind it are no part of it';
+const domain = `search-faq-${SEARCH_ID}.us-east-1.es.amazonaws.com`;
+
+/** An endpoint that nobody can use, and what its sentence says after `OPENSEARCH_DOMAIN_ENDPOINT must`. */
+const wrongEndpoints: readonly [endpoint: string, rest: string][] = [
+  ['http://localhost:9200', `be ${NOT_OF_AWS}`],
+  ['search.example.com', `be ${NOT_OF_AWS}`],
+  ['https://my-deployment.es.us-east-1.aws.found.io', `be ${NOT_OF_AWS}`],
+  [`https://${domain}.example.com`, `be ${NOT_OF_AWS}`],
+  [`http://${domain}`, 'begin with https://: what goes there is what people ask'],
+  [`https://${domain}:9200`, 'be without a port: AWS listens on that of https://'],
+  [`https://${domain}/_dashboards`, NOT_THE_HOST],
+  ['https://abc123.us-east-1.aoss.amazonaws.com/_dashboards/', NOT_THE_HOST],
+  [`https://${domain}/?pretty`, NOT_THE_HOST],
+  [`https://${domain}/#/`, NOT_THE_HOST],
+  [
+    'https://123456789012.aoss.us-east-1.on.aws',
+    'be the endpoint of one collection, https://ID.aoss.REGION.on.aws, not that of the account, which is for all of them',
+  ],
+  [
+    'arn:aws:es:us-east-1:123456789012:domain/faq',
+    'be the endpoint, which begins with https://, not the ARN',
+  ],
+  [`https://admin:secret@${domain}`, 'be without a name and a password: the functions sign with their roles'],
+  ['https://admin:secret@a b', 'be without a name and a password: the functions sign with their roles'],
+  ['https://a b', `be ${ENDPOINT}, not "https://a b"`],
+  ['https://es.us-east-1.amazonaws.com', `be ${ENDPOINT}, not "https://es.us-east-1.amazonaws.com"`],
+];
+
+refusing(
+  'each endpoint that is none of OpenSearch is refused in a sentence that says what is wrong with it',
+  () => {
+    for (const [endpoint, rest] of wrongEndpoints) {
+      assert.equal(sentencesOf({ OPENSEARCH_DOMAIN_ENDPOINT: endpoint }), [
+        `OPENSEARCH_DOMAIN_ENDPOINT must ${rest}.`,
+      ]);
+    }
+  },
+);
 
 refusing('a misspelt name is refused with the one that was meant, and without its value', () => {
   for (const [name, meant] of misspelt) {
@@ -456,21 +499,22 @@ reading('an image is a repository with a tag or a digest', () => {
 });
 
 reading('OpenSearch is a domain, a domain in a VPC or a collection', () => {
-  const domain = `search-faq-2-${SEARCH_ID}.us-east-1.es.amazonaws.com`;
-  const inVpc = `https://vpc-faq-${SEARCH_ID}.us-east-1.es.amazonaws.com`;
-  const collection = 'https://abc123def456.eu-west-1.aoss.amazonaws.com';
-  const read = (endpoint: string, env: Variables = {}) =>
-    parseConfig({ ...env, OPENSEARCH_DOMAIN_ENDPOINT: endpoint }).openSearch;
-  const expected = { endpoint: `https://${domain}`, service: 'es', name: 'faq-2', region: 'us-east-1' };
-  assert.equal(read(domain), expected);
-  assert.equal(read(`https://${domain}/`), expected);
-  assert.equal(read(inVpc, VPC), { endpoint: inVpc, service: 'es', name: 'faq', region: 'us-east-1' });
-  assert.equal(read(collection, { REGION_ID: 'eu-west-1' }), {
-    endpoint: collection,
-    service: 'aoss',
-    name: 'abc123def456',
-    region: 'eu-west-1',
-  });
+  const endpoints: readonly [text: string, service: string, name: string, env?: Variables][] = [
+    [`search-faq-2-${SEARCH_ID}.us-east-1.es.amazonaws.com`, 'es', 'faq-2'],
+    [`search-faq-2-${SEARCH_ID}.aos.us-east-1.on.aws`, 'es', 'faq-2'],
+    [`vpc-faq-${SEARCH_ID}.us-east-1.es.amazonaws.com`, 'es', 'faq', VPC],
+    [`vpc-faq-${SEARCH_ID}.aos.us-east-1.on.aws`, 'es', 'faq', VPC],
+    ['abc123def456.us-east-1.aoss.amazonaws.com', 'aoss', 'abc123def456'],
+    ['1tg2xudton46knx2a95g.aoss.us-east-1.on.aws', 'aoss', '1tg2xudton46knx2a95g'],
+  ];
+  for (const [host, service, name, env = {}] of endpoints) {
+    const endpoint = `https://${host}`;
+    for (const text of [host, endpoint, `${endpoint}/`, endpoint.toUpperCase(), `${endpoint}:443`]) {
+      const { openSearch } = parseConfig({ ...env, OPENSEARCH_DOMAIN_ENDPOINT: text });
+      assert.equal(openSearch, { endpoint, service, name, region: 'us-east-1' }, text);
+    }
+    assert.is(serviceOf(endpoint), service, 'the gateway signs for the same');
+  }
 });
 
 reading('a VPC is its id, its subnets and its security groups', () => {
@@ -600,7 +644,13 @@ warning('what is allowed but surprises is said', () => {
     [
       { OPENSEARCH_DOMAIN_ENDPOINT: 'abc123.us-east-1.aoss.amazonaws.com' },
       [
-        'OPENSEARCH_DOMAIN_ENDPOINT is not of this stack: its own access policy has to let the functions’ roles in.',
+        'OPENSEARCH_DOMAIN_ENDPOINT is a collection: it needs a data access policy, which the output SearchAccessPolicy is.',
+      ],
+    ],
+    [
+      { OPENSEARCH_DOMAIN_ENDPOINT: `search-faq-${SEARCH_ID}.us-east-1.es.amazonaws.com` },
+      [
+        'OPENSEARCH_DOMAIN_ENDPOINT is a domain: where it has fine-grained access control, it has to map the roles of the output SearchRoles to a role of its own.',
       ],
     ],
     [
@@ -619,6 +669,22 @@ warning('what is allowed but surprises is said', () => {
     ],
   ];
   for (const [env, warnings] of expected) assert.equal(warningsOf(env), warnings, JSON.stringify(env));
+});
+
+warning('what functions in a VPC need to reach OpenSearch is said', () => {
+  const ways = {
+    [`vpc-faq-${SEARCH_ID}.us-east-1.es.amazonaws.com`]:
+      'OPENSEARCH_DOMAIN_ENDPOINT is in a VPC: the domain’s security groups have to let in HTTPS from VPC_SECURITY_GROUPS, and these have to let it out.',
+    [`search-faq-${SEARCH_ID}.us-east-1.es.amazonaws.com`]:
+      'OPENSEARCH_DOMAIN_ENDPOINT is reached from VPC_ID only through a NAT gateway.',
+    'abc123.aoss.us-east-1.on.aws':
+      'OPENSEARCH_DOMAIN_ENDPOINT is reached from VPC_ID only through a NAT gateway or an endpoint that its network policy lets in.',
+  };
+  for (const [endpoint, way] of Object.entries(ways)) {
+    const found = warningsOf({ ...VPC, OPENSEARCH_DOMAIN_ENDPOINT: endpoint });
+    assert.is(found.length, 3);
+    assert.is(found[2], way);
+  }
 });
 
 warning('what does not surprise is passed over in silence', () => {

@@ -7,6 +7,10 @@ import { find, only, type Properties, synthesize } from './stacks.ts';
 
 const alarms = (changes = {}) => [...find(synthesize(changes), 'AWS::CloudWatch::Alarm').values()];
 
+const searching = {
+  openSearch: { endpoint: 'https://x', service: 'aoss', name: 'x', region: 'us-east-1' },
+} as const;
+
 /** Namespaces and names of the gateway's own metrics that a text speaks of. */
 const ownMetrics = (text: string) =>
   [...text.matchAll(/"MetricName":"(\w+)","Namespace":"(LlmGateway[^"]*)"/g)].map(([, name, namespace]) => ({
@@ -19,8 +23,8 @@ const operations = suite('Operations');
 operations('has alarms, each of which names a heading in the README that says what to do', () => {
   const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
   const section = readme.slice(readme.indexOf('\n## Operations'));
-  const found = alarms();
-  assert.ok(found.length >= 12);
+  const found = alarms(searching);
+  assert.ok(found.length >= 13);
   for (const { AlarmName, AlarmDescription } of found) {
     const heading = /README, Operations: "(.*)"\.$/.exec(String(AlarmDescription))?.[1];
     assert.is(AlarmName, `LlmGatewayStack: ${heading}`);
@@ -69,6 +73,17 @@ operations('shows every metric that the gateway writes, or an alarm on it', () =
 operations('adds up functions of which some were not called', () => {
   const sums = JSON.stringify(alarms()).match(/FILL\(f0, 0\) \+ FILL\(f1, 0\) \+ FILL\(f2, 0\)/g) ?? [];
   assert.is(sums.length, 2);
+});
+
+operations('watches for similar questions that are not searched only where they are', () => {
+  const named = (changes: object) =>
+    alarms(changes).filter(({ AlarmName }) => String(AlarmName).endsWith(': Search failing'));
+  assert.equal(named({}), []);
+  const [{ MetricName, Threshold, EvaluationPeriods } = {}] = named(searching);
+  assert.equal(
+    { MetricName, Threshold, EvaluationPeriods },
+    { MetricName: 'SimilarUnavailable', Threshold: 5, EvaluationPeriods: 2 },
+  );
 });
 
 operations('watches for lost answers only where there are workers', () => {

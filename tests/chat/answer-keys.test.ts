@@ -2,7 +2,15 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { LEARNED, toCanonicalQuestion, toCuratedKey, toLearnedKey } from '../../src/chat/answer-keys.ts';
+import {
+  keyOfLearned,
+  LEARNED,
+  toAudience,
+  toCanonicalQuestion,
+  toCuratedKey,
+  toLearnedKey,
+  toQuestionDigest,
+} from '../../src/chat/answer-keys.ts';
 import { plain, type Quirk } from '../../src/chat/quirks.ts';
 import type { ChatRequest } from '../../src/chat/request.ts';
 import { chatRequest, question } from '../helpers/requests.ts';
@@ -128,7 +136,7 @@ const bob = { ...question.caller, tenant: 'bob' };
 const caching = chatRequest().caching;
 
 learned('is this one; when it changes on purpose, LEARNED_VERSION is raised', () => {
-  assert.is(keyOf(), 'learned#c681c70968a3f71e9c75e2aea54ae3591fe8dc24c308856399bb8a8a698e148d');
+  assert.is(keyOf(), 'learned#42df087263e9d060ccdb015cce56dbe29241e0bf351bf2f906779f9a70475f2c');
 });
 
 /** Each is a request of its own. */
@@ -211,6 +219,17 @@ learned('does not differ for what Bedrock is not told', () => {
     { system: [...(chatRequest(base).system ?? []), { type: 'cache-point' }] },
   ];
   for (const changes of same) assert.is(keyOf(changes), keyOf(), JSON.stringify(changes));
+});
+
+learned('is made of the question’s digest, so that whoever has only that finds the answer as well', () => {
+  const request = chatRequest(base);
+  assert.is(keyOfLearned(request, toQuestionDigest('Caf\u00e9?')), toLearnedKey(request, 'Cafe\u0301?'));
+});
+
+learned('has beside the question the audience, which differs for all but the question', () => {
+  const audiences = Object.values(others).map((changes) => toAudience(chatRequest({ ...base, ...changes })));
+  assert.is(new Set(audiences).size, audiences.length);
+  for (const audience of audiences) assert.match(audience, /^[0-9a-f]{64}$/);
 });
 
 learned('is that of a request without the field, where a quirk drops it', () => {

@@ -56,6 +56,8 @@ reading('nothing set means the defaults of the contract', () => {
     guardrailId: undefined,
     guardrailVersion: undefined,
     serviceTier: undefined,
+    similarAnswers: 'off',
+    similarThreshold: 0.97,
   });
 });
 
@@ -93,6 +95,8 @@ const examples: Record<string, { good: [text: string, value: unknown]; bad: read
   'cache-scope': { good: ['shared', 'shared'], bad: ['everybody', ''] },
   'cache-ttl-seconds': { good: ['60', 60], bad: ['59', '31622401', '30d'] },
   'cache-timeout-ms': { good: ['10', 10], bad: ['9', '5001', '1s'] },
+  'similar-answers': { good: ['on', 'on'], bad: ['ON', 'yes'] },
+  'similar-threshold': { good: ['0.5', 0.5], bad: ['0.49', '1.01', '97', '97%', ''] },
   history: { good: ['off', 'off'], bad: ['OFF', 'no'] },
   'history-ttl-seconds': { good: ['31622400', 31_622_400], bad: ['59', '31622401'] },
   'history-max-turns': { good: ['1', 1], bad: ['0', '201', 'all'] },

@@ -65,4 +65,15 @@ noting('tokens of the prompt cache stand apart, where there are any', async () =
   assert.equal(await noted(0, 0), [5, 2, undefined, undefined]);
 });
 
+noting('whose words it is in is told where no model was asked', async () => {
+  const noted = async (begin: ModelEvent) => {
+    const [, end] = say();
+    const { chat, record } = buildApp(modelThat(begin, end as ModelEvent));
+    await (await chat({ prompt: 'Hi' })).text();
+    return record.cached;
+  };
+  assert.is(await noted({ type: 'begin', model: 'some-model', cached: 'similar' }), 'similar');
+  assert.is(await noted({ type: 'begin', model: 'some-model' }), undefined);
+});
+
 noting.run();

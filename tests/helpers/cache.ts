@@ -6,6 +6,7 @@ import type { Clock } from '../../src/chat/clock.ts';
 import type { ChatEvent, ModelEvent } from '../../src/chat/events.ts';
 import type { CacheNotice } from '../../src/chat/lookup.ts';
 import type { ChatRequest } from '../../src/chat/request.ts';
+import type { Similar } from '../../src/chat/similar.ts';
 import { chatRequest } from './requests.ts';
 
 type Row = KeptAnswer | { readonly owner: string; until: number };
@@ -70,7 +71,7 @@ export type Hearing = {
 };
 
 /** One process: its own `withCache`, over answers that others may share. */
-export function startProcess(model: Model, answers: Answers, clock: Clock) {
+export function startProcess(model: Model, answers: Answers, clock: Clock, similar?: Similar) {
   const seen = { asked: [] as ChatRequest[], open: 0, notices: [] as CacheNotice['type'][] };
   const counted: Model = async function* (request, signal) {
     seen.asked.push(request);
@@ -82,7 +83,7 @@ export function startProcess(model: Model, answers: Answers, clock: Clock) {
     }
   };
   const notify = ({ type }: CacheNotice) => void seen.notices.push(type);
-  const answer = createAsk({ model: withCache(counted, { answers, clock, notify }) });
+  const answer = createAsk({ model: withCache(counted, { answers, similar, clock, notify }) });
 
   const hear = (changes: Partial<ChatRequest> = {}): Hearing => {
     const events: ChatEvent[] = [];

@@ -8,6 +8,7 @@ import { createBedrockModel } from '../../src/aws/bedrock.ts';
 import { createChats } from '../../src/aws/chats.ts';
 import { createConnections } from '../../src/aws/connections.ts';
 import { createEmbedder } from '../../src/aws/embeddings.ts';
+import { createOpenSearch } from '../../src/aws/opensearch.ts';
 import { createParts } from '../../src/aws/parts.ts';
 import { createRequests } from '../../src/aws/requests.ts';
 import { createSignedFetch } from '../../src/aws/signed-fetch.ts';
@@ -16,6 +17,7 @@ import { createWorkerStarter } from '../../src/aws/worker.ts';
 import { createEmbed } from '../../src/chat/embed.ts';
 import type { Caller } from '../../src/chat/request.ts';
 import type { Settings } from '../../src/chat/settings.ts';
+import { embeddingModel, toComparable, toCuratedEntry } from '../../src/chat/similarity.ts';
 import { createApp } from '../../src/doors/app.ts';
 import { createFailedWork, type InvocationRecord } from '../../src/doors/failed-work.ts';
 import { createLambdaDoor } from '../../src/doors/lambda.ts';
@@ -33,6 +35,11 @@ import { awslambdaStandIn } from '../../src/local/doors/runtime.ts';
 import { createWebSocketApi } from '../../src/local/doors/websocket-api.ts';
 import type { DynamoDbOptions } from '../../src/local/dynamodb/server.ts';
 import { createLambdaInvoke, type LambdaInvokeOptions } from '../../src/local/lambda-invoke.ts';
+import {
+  createOpenSearchServer,
+  type OpenSearchServer,
+  type OpenSearchServerOptions,
+} from '../../src/local/opensearch/server.ts';
 import { createTables } from '../../src/local/tables.ts';
 import type { Table } from '../../src/names.ts';
 import { joinAsk, systemClock } from '../../src/wire.ts';
@@ -68,6 +75,10 @@ export type Gateway = TestClient & {
   readonly notices: readonly string[];
   /** The names of the tables, and a client for them. */
   readonly tables: Readonly<Record<Table, string>> & { readonly client: DynamoDBClient };
+  /** What OpenSearch was asked. */
+  readonly searches: OpenSearchServer['calls'];
+  /** Puts the question of an answer in the table into OpenSearch, as an operator does. */
+  indexQuestion(question: string): Promise<void>;
   /** The same door for somebody else. */
   as(who: keyof typeof people): TestClient;
   close(): Promise<void>;
@@ -84,12 +95,21 @@ export type GatewayOptions = {
   readonly dynamoFault?: DynamoDbOptions['fault'];
   readonly postFault?: ConnectionsApiOptions['fault'];
   readonly invokeFault?: LambdaInvokeOptions['fault'];
+  readonly searchFault?: OpenSearchServerOptions['fault'];
   /** Workers that run when it rejects are dead, as far as Lambda knows. */
   readonly workerDeath?: Promise<never>;
 };
 
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
-  const { door = 'rest', functionTimeoutMs, dynamoFault, postFault, invokeFault, workerDeath } = options;
+  const {
+    door = 'rest',
+    functionTimeoutMs,
+    dynamoFault,
+    postFault,
+    invokeFault,
+    searchFault,
+    workerDeath,
+  } = options;
   const simulator = await startBedrockSimulator({ tokensPerSecond: options.tokensPerSecond ?? 2000 });
   const database = await startDynamoDb({ ...(dynamoFault && { fault: dynamoFault }) });
   const dynamo = dynamoClient(database.url, 3);
@@ -113,6 +133,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     { secretOf, onFailure: { worker: 'failedWork' }, ...(invokeFault && { fault: invokeFault }) },
   );
   const faults = { ...(postFault && { fault: postFault }) };
+  const openSearch = createOpenSearchServer({ secretOf, ...(searchFault && { fault: searchFault }) });
   const refuse = () => {
     throw new Error('This service has a server of its own here.');
   };
@@ -120,10 +141,15 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     lambda: lambda.handle,
     connections: createConnectionsApi(webSocketApi.connections, { secretOf, ...faults }),
     ssm: refuse,
+    opensearch: openSearch.handle,
     dynamodb: refuse,
     bedrock: refuse,
   });
-  const parts = buildParts(await listen(aws));
+  const awsUrl = await listen(aws);
+  const signed = { credentials: async () => own, region: 'us-east-1' };
+  const index = createOpenSearch({ endpoint: `${awsUrl}/opensearch`, index: 'test-questions', ...signed });
+  const embed = createEmbed({ embedder: createEmbedder(bedrock), clock: systemClock });
+  const parts = buildParts(awsUrl);
 
   const common = {
     handler: createLambdaDoor(awslambdaStandIn.HttpResponseStream, () => parts),
@@ -143,17 +169,17 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     const partsOf = (table: Table) => ({ client: dynamo, name: tables[table], now: systemClock.now });
     const requests = createRequests(partsOf('requests'));
     const chats = createChats(partsOf('chats'));
-    const signed = { credentials: async () => own, region: 'us-east-1' };
     const manage = createSignedFetch({ ...signed, service: 'execute-api' });
     const invoke = createSignedFetch({ ...signed, service: 'lambda' });
     const ask = joinAsk({
       model: createBedrockModel({ client: bedrock, clock: systemClock }),
+      index,
+      embed,
       answers: createAnswers(partsOf('answers')),
       chats,
       clock: systemClock,
       notify: (notice) => void notices.push(notice.type),
     });
-    const embed = createEmbed({ embedder: createEmbedder(bedrock), clock: systemClock });
     const loadSettings = async () => settings;
     const allowedOrigins = ['https://app.example'];
     return {
@@ -183,6 +209,14 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     records,
     notices,
     tables: { client: dynamo, ...tables },
+    searches: openSearch.calls,
+    async indexQuestion(question) {
+      const text = toComparable(question) ?? '';
+      const asked = { ...embeddingModel, texts: [text], patienceMs: 10_000 };
+      const signal = new AbortController().signal;
+      const { vectors } = await embed(asked, { signal, deadline: systemClock.now() + 10_000 });
+      await index.add([toCuratedEntry(text, vectors[0] ?? [])], signal);
+    },
     ...clientOf(people.alice, places),
     as: (who) => clientOf(people[who], places),
     async close() {
@@ -191,7 +225,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       await Promise.all([stop(server), stop(aws)]);
       bedrock.destroy();
       dynamo.destroy();
-      await database.close();
+      await Promise.all([database.close(), openSearch.close()]);
       await simulator.close();
     },
   };

@@ -49,10 +49,13 @@ type Resource = {
   readonly Metadata?: Readonly<Record<string, string>>;
 };
 
+const SEARCH_ENDPOINT = 'https://search-faq-1a2a3a4a5a6a7a8a9a0a9a8a7a.us-east-1.es.amazonaws.com';
+
 /** What a synthesis into `outdir` would upload, and the handlers that Lambda would start. */
 export function synthesizeFunctions(outdir: string): DeployedFunctions {
   const app = new App({ outdir, context: { 'aws:cdk:enable-asset-metadata': true } });
-  const stack = new GatewayStack(app, parseConfig({ API_GATEWAY_TYPE: 'both' }));
+  const variables = { API_GATEWAY_TYPE: 'both', OPENSEARCH_DOMAIN_ENDPOINT: SEARCH_ENDPOINT };
+  const stack = new GatewayStack(app, parseConfig(variables));
   app.synth();
   const template = JSON.parse(readFileSync(join(outdir, stack.templateFile), 'utf8'));
   const resources = Object.entries<Resource>(template.Resources);

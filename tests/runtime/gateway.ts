@@ -11,6 +11,7 @@ import { createRestApi } from '../../src/local/doors/rest-api.ts';
 import { createWebSocketApi } from '../../src/local/doors/websocket-api.ts';
 import { createDynamoDb } from '../../src/local/dynamodb/server.ts';
 import { createLambdaInvoke } from '../../src/local/lambda-invoke.ts';
+import { createOpenSearchServer } from '../../src/local/opensearch/server.ts';
 import { createTables } from '../../src/local/tables.ts';
 import { dynamoClient } from '../helpers/dynamodb.ts';
 import type { GatewayOptions } from '../helpers/gateway.ts';
@@ -82,12 +83,14 @@ export async function startRuntime(options: RuntimeOptions = {}): Promise<Runtim
     { secretOf, onFailure: { [workerFunction]: 'failedWork' } },
   );
   const simulator = createBedrockSimulator({ tokensPerSecond });
+  const openSearch = createOpenSearchServer({ secretOf });
   const database = await createDynamoDb();
   use({
     dynamodb: database.handle,
     bedrock: simulator.handle,
     lambda: lambda.handle,
     connections: createConnectionsApi(webSocketApi.connections, { secretOf }),
+    opensearch: openSearch.handle,
     log,
     refuse: (sentence) => void refused.push(sentence),
   });
@@ -112,6 +115,8 @@ export async function startRuntime(options: RuntimeOptions = {}): Promise<Runtim
     lines,
     jobs,
     tables: { client: dynamo, ...tables },
+    searches: openSearch.calls,
+    indexQuestion: () => Promise.reject(new Error('The functions index what they learn, and nothing else.')),
     ...clientOf(people.alice, places),
     as: (who) => clientOf(people[who], places),
     async close() {
@@ -121,7 +126,7 @@ export async function startRuntime(options: RuntimeOptions = {}): Promise<Runtim
       use(undefined);
       await stop(server);
       dynamo.destroy();
-      await database.close();
+      await Promise.all([database.close(), openSearch.close()]);
       checkLog(lines);
       if (refused.length > 0) throw new Error([...new Set(refused)].join('\n'));
     },

@@ -1,9 +1,16 @@
 /**
  * What the functions may do, held against what they do: whoever signed a call to AWS must have the right to it. Models are not compared,
- * since the tests allow all of them.
+ * since the tests allow all of them, and neither is the name of OpenSearch's index, which follows the path of the settings.
  */
 import type { IncomingMessage, RequestListener } from 'node:http';
-import { type Table, tableName, tables } from '../../src/names.ts';
+import {
+  DEFAULT_STACK_NAME,
+  questionsIndex,
+  settingsPath,
+  type Table,
+  tableName,
+  tables,
+} from '../../src/names.ts';
 import { type DeployedFunctions, type Right, type Role, roles } from './functions.ts';
 import { STACK } from './stage.ts';
 
@@ -50,12 +57,19 @@ function readBody(request: IncomingMessage, done: (body: string) => void) {
 
 function toDeed(request: IncomingMessage): Deed {
   const [service, operation] = targetOf(request);
-  const { url = '' } = request;
+  const { url = '', method = '' } = request;
+  const [, search] = /^\/opensearch\/[^/]+(.*)$/.exec(url) ?? [];
   if (service === 'AmazonSSM') return { action: `ssm:${operation}` };
+  if (search !== undefined) return { action: methods[method] ?? '', resource: `${SEARCH_INDEX}${search}` };
   if (url.includes('/@connections/')) return { action: 'execute-api:ManageConnections' };
   if (url.includes('/invocations')) return { action: 'lambda:InvokeFunction' };
   return { action: `bedrock:InvokeModel${url.endsWith('/converse-stream') ? 'WithResponseStream' : ''}` };
 }
+
+const methods: Readonly<Record<string, string>> = { POST: 'es:ESHttpPost', PUT: 'es:ESHttpPut' };
+
+/** Of the domain that the functions were synthesised with. */
+const SEARCH_INDEX = `arn:<AWS::Partition>:es:us-east-1:<AWS::AccountId>:domain/faq/${questionsIndex(settingsPath(DEFAULT_STACK_NAME))}`;
 
 type TableCall = {
   readonly TableName?: string;

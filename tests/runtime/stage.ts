@@ -35,10 +35,10 @@ const PARAMETERS_AGE_MS = 60_000;
 
 export type Functions = Readonly<Record<Role, LambdaFunction>>;
 
+type ServiceName = 'dynamodb' | 'bedrock' | 'lambda' | 'connections' | 'opensearch';
+
 /** The services of one gateway, and who takes what its functions log. */
-export type Services = Readonly<
-  Record<'dynamodb' | 'bedrock' | 'lambda' | 'connections', RequestListener>
-> & {
+export type Services = Readonly<Record<ServiceName, RequestListener>> & {
   readonly log: (line: string) => void;
   /** Takes what a function did that its role does not allow. */
   readonly refuse: (sentence: string) => void;
@@ -58,7 +58,7 @@ export async function createStage(): Promise<Stage> {
   let current: Services | undefined;
   const given = givenFunctions();
   const watch = watchRights(given, KEY_PREFIX, (sentence) => current?.refuse(sentence));
-  const pass = (service: 'dynamodb' | 'bedrock' | 'lambda' | 'connections'): RequestListener =>
+  const pass = (service: ServiceName): RequestListener =>
     watch((request, response) => (current ? current[service](request, response) : response.destroy()));
   const server = createAwsServer({
     ssm: watch(parameters.handle),
@@ -66,6 +66,7 @@ export async function createStage(): Promise<Stage> {
     bedrock: pass('bedrock'),
     lambda: pass('lambda'),
     connections: pass('connections'),
+    opensearch: pass('opensearch'),
   });
   // It is there for as long as a gateway is open, and keeps no test file from ending.
   server.on('connection', (socket) => socket.unref());
@@ -102,6 +103,7 @@ const deploymentVariables = (url: string, path: string): Record<string, string> 
   [environment.allowedModels]: '*',
   [environment.allowedOrigins]: ORIGIN,
   [environment.workerFunction]: workerFunction,
+  [environment.openSearchEndpoint]: `${url}/opensearch`,
   ...Object.fromEntries(
     Object.entries(tables).map(([table, { variable }]) => [variable, tableName(STACK, table as Table)]),
   ),

@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { explainModelFailure } from '../../scripts/doctor/model-failures.ts';
+import { embeddingModel } from '../../src/chat/similarity.ts';
 import { failure, type Replies, type Reply, withAws } from '../helpers/aws-stand-in.ts';
 
 const HELLO = {
@@ -162,6 +163,19 @@ models('a model for embeddings is asked for one, as its family wants it', () =>
       calls.flatMap(({ action, model }) => (action === 'Converse' ? model : [])),
       ['amazon.b'],
     );
+  }),
+);
+
+models('the model that embeds questions is asked where these are searched, whoever may ask for it', () =>
+  withAws({}, async ({ run, calls }) => {
+    const env = { DEFAULT_MODEL: 'amazon.b', ALLOWED_MODELS: 'amazon.b' };
+    const embedders = () => calls.flatMap(({ action, model }) => (action === 'InvokeModel' ? [model] : []));
+    await run('scripts/doctor.ts', [], env);
+    assert.equal(embedders(), []);
+    const OPENSEARCH_DOMAIN_ENDPOINT = 'https://1tg2xudton46knx2a95g.us-east-1.aoss.amazonaws.com';
+    const { out } = await run('scripts/doctor.ts', [], { ...env, OPENSEARCH_DOMAIN_ENDPOINT });
+    assert.equal(embedders(), [embeddingModel.model]);
+    assert.match(out, `${embeddingModel.model} answers.`);
   }),
 );
 

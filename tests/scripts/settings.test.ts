@@ -186,6 +186,27 @@ setting(
     ),
 );
 
+setting('similar answers are turned on with a warning where no deployment has anywhere to search them', () =>
+  withStore(async ({ run, url, stored }) => {
+    const turnOn = (endpoint: string) =>
+      spawnSettings(['set', 'similar-answers', 'on', '--aws'], {
+        AWS_ENDPOINT_URL_SSM: url,
+        OPENSEARCH_DOMAIN_ENDPOINT: endpoint,
+      });
+    const { code, err } = await turnOn(' ');
+    assert.is(code, 0);
+    assert.is(
+      err,
+      'Warning: similar-answers does nothing before a deployment with OPENSEARCH_DOMAIN_ENDPOINT.\n',
+    );
+    assert.is((await stored())['/LlmGatewayStack/similar-answers'], 'on');
+    assert.is((await turnOn('https://id.us-east-1.aoss.amazonaws.com')).err, '');
+    assert.is((await run('set', 'similar-answers', 'on')).err, '', 'this machine always has');
+    const off = ['set', 'similar-answers', 'off', '--aws'];
+    assert.is((await spawnSettings(off, { AWS_ENDPOINT_URL_SSM: url })).err, '');
+  }),
+);
+
 setting('the gateway on this machine has the simulator’s faults for models, and no other has', () =>
   withStore(async ({ run, url }) => {
     assert.is((await run('set', 'default-model', 'simulator.throttled')).code, 0);

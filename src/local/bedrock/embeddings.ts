@@ -1,6 +1,7 @@
 /**
- * Text embeddings without a model: words and their trigrams hashed into a vector, so that the same text gives the same
- * vector and similar texts point the same way. In the request and response shapes of Titan v2 and Cohere v3 and v4.
+ * Text embeddings without a model, so that what needs some can be tried: words and their trigrams hashed into a vector. Texts point the same
+ * way as far as they share words, whatever the order, the endings and the phrases around them. That is not their meaning: synonyms are
+ * strangers here, and only English is known. In the request and response shapes of Titan v2 and Cohere v3 and v4.
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -113,7 +114,10 @@ function packedBits(vector: readonly number[]): number[] {
   return bytes;
 }
 
-/** Words count whole and by their trigrams, so that spelling variants stay close; case and punctuation do not count. */
+/**
+ * Words count whole and by their trigrams, so that spelling variants stay close. The text itself, with its case, order and punctuation, counts
+ * just enough that no other has the same vector, and by less than what one word has, so that every text has a direction.
+ */
 function hashedVector(text: string, dimensions: number): number[] {
   const vector = Array<number>(dimensions).fill(0);
   const add = (feature: string, weight: number) => {
@@ -126,15 +130,28 @@ function hashedVector(text: string, dimensions: number): number[] {
       .normalize('NFKC')
       .toLowerCase()
       .match(/[\p{L}\p{N}]+/gu) ?? [];
-  for (const word of words) {
-    add(word, 1);
-    const framed = `^${word}$`;
+  for (const stem of words.map(toStem)) {
+    const isEmpty = EMPTY_WORDS.has(stem);
+    add(stem, isEmpty ? 0.05 : 1);
+    const framed = isEmpty ? '' : `^${stem}$`;
     for (let at = 0; at + 3 <= framed.length; at += 1) add(framed.slice(at, at + 3), 0.4);
   }
-  // A text without words, or whose features cancel out, still needs a direction.
-  if (!vector.some((value) => value !== 0)) vector[0] = 1;
+  add(text, 0.02 + (0.02 * fnv1a(text)) / 2 ** 32);
   return vector;
 }
+
+/** `batteries` as `battery`, `dropped` as `drop`: not by their right stem, but by the same. */
+const toStem = (word: string): string =>
+  word.replace(/(?<=\p{L}{3})(ies|es|s|ing|ed|e|y)$/u, '').replace(/(\p{L})\1$/u, '$1');
+
+/** What a question may be put with and without, and be the same. */
+const EMPTY_WORDS = new Set(
+  `a about actually an and are as at be can could d define definition describe do does exactly explain for from give
+  have hello hi how i in is it its just kindly know like m me mean my of on or our please s should so tell that the them
+  there they this to us want was we what will with would you your`
+    .split(/\s+/)
+    .map(toStem),
+);
 
 function normalized(vector: readonly number[]): number[] {
   const length = Math.hypot(...vector);

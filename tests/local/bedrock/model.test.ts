@@ -350,6 +350,45 @@ embedding('similar texts are closer than different ones', () => {
   assert.ok(other < 0.2, `other ${other}`);
 });
 
+embedding('the phrases around a question, its order and its endings hardly count', () => {
+  for (const [asked, otherwise] of [
+    [
+      'What is a Faraday cage?',
+      'Could you please tell me what Faraday cages are and how you would define them?',
+    ],
+    ['How do I restart a base station?', 'Can you explain restarting base stations?'],
+    ['What does VSWR mean?', 'Hi! Please describe exactly what the definition of VSWR is.'],
+    ['The batteries failed, and calls dropped.', 'calls drop and the battery fails'],
+  ] as const)
+    assert.ok(likeness(asked, otherwise) >= 0.98, `${likeness(asked, otherwise)} ${otherwise}`);
+});
+
+embedding('another word, another number and a not make another question', () => {
+  for (const other of ['What is a Faraday motor?', 'What is not a Faraday cage?', 'Who sells Faraday cages?'])
+    assert.ok(
+      likeness('What is a Faraday cage?', other) < 0.9,
+      `${likeness('What is a Faraday cage?', other)} ${other}`,
+    );
+  assert.ok(likeness('What is error 502?', 'What is error 503?') < 0.9);
+  assert.ok(likeness('What is a ring?', 'What is red?') < 0.9, 'endings of short words are no endings');
+});
+
+embedding('no two texts have the same vector, not even of words that hardly count', () => {
+  const words = fc.array(fc.constantFrom('the', 'The', 'is', 'what', 'cage', 'cages', '?', '.'), {
+    minLength: 1,
+  });
+  const texts = fc.uniqueArray(
+    words.map((list) => list.join(' ')),
+    { minLength: 2, maxLength: 2 },
+  );
+  fc.assert(
+    fc.property(texts, ([one = '', other = '']) => {
+      assert.not.equal(titan(one).embedding, titan(other).embedding);
+      assert.ok(likeness(one, one) > 0.999);
+    }),
+  );
+});
+
 embedding('Titan takes dimensions, normalize and embedding types', () => {
   const small = titan('one word and one more', {
     dimensions: 256,

@@ -1,0 +1,100 @@
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { toAudience, toQuestionDigest } from '../../src/chat/answer-keys.ts';
+import {
+  CURATED,
+  EVERYBODY,
+  similarityOf,
+  toComparable,
+  toCuratedEntry,
+  toFigures,
+  toLearnedEntry,
+} from '../../src/chat/similarity.ts';
+import { chatRequest } from '../helpers/requests.ts';
+
+const nearness = suite('how near two questions are');
+
+const cosines: [one: number[], other: number[], expected: number][] = [
+  [[1, 0], [1, 0], 1],
+  [[3, 4], [6, 8], 1],
+  [[1, 0], [0, 1], 0],
+  [[1, 0], [-2, 0], -1],
+  [[0, 0], [1, 0], 0],
+  [[], [], 0],
+  [[1, 1], [1], 1 / Math.SQRT2],
+];
+for (const [one, other, expected] of cosines) {
+  nearness(`is ${expected.toFixed(2)} for (${one}) and (${other})`, () => {
+    assert.ok(Math.abs(similarityOf(one, other) - expected) < 1e-12);
+  });
+}
+
+nearness('lies between -1 and 1, and is the same the other way round', () => {
+  const vector = fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 4, maxLength: 4 });
+  fc.assert(
+    fc.property(vector, vector, (one, other) => {
+      const similarity = similarityOf(one, other);
+      assert.ok(Math.abs(similarity) <= 1 + 1e-9);
+      assert.is(similarity, similarityOf(other, one));
+    }),
+  );
+});
+
+nearness.run();
+
+// ---
+
+const comparing = suite('what is compared of a question');
+
+comparing('is its canonical form', () => {
+  assert.is(toComparable('  What IS\na Faraday cage?! '), 'what is a faraday cage');
+});
+
+const uncompared = {
+  blank: ' \n',
+  'too long for a key': 'x'.repeat(1_501),
+  'like a learned key': 'learned#1',
+};
+for (const [what, text] of Object.entries(uncompared)) {
+  comparing(`is nothing where it is ${what}`, () => assert.is(toComparable(text), undefined));
+}
+
+comparing('are its numbers besides, in their order and of any script', () => {
+  assert.is(toFigures('error 502 on page 3'), '502 3');
+  assert.is(toFigures('version 2.5, not 2.50'), '2 5 2 50');
+  assert.is(toFigures('خطأ ٥٠٢'), '٥٠٢');
+  assert.is(toFigures('no number'), '');
+});
+
+comparing.run();
+
+// ---
+
+const entries = suite('what the index has of a question');
+
+entries('is everybody’s where an operator answered it, for ever unless he says until when', () => {
+  const entry = { tenant: EVERYBODY, audience: CURATED, question: 'error 5', figures: '5', vector: [1] };
+  assert.equal(toCuratedEntry('error 5', [1]), { ...entry, expires: 253_402_300_799 });
+  assert.equal(toCuratedEntry('error 5', [1], 99), { ...entry, expires: 99 });
+});
+
+entries('is its tenant’s where a model answered it, without its text', () => {
+  const request = chatRequest();
+  assert.equal(toLearnedEntry(request, 'Why error  5?', [1], 100), {
+    tenant: 'alice',
+    audience: toAudience(request),
+    question: toQuestionDigest('Why error  5?'),
+    figures: '5',
+    expires: 100 + 30 * 24 * 60 * 60,
+    vector: [1],
+  });
+});
+
+entries('is its tenant’s also where exact answers are shared', () => {
+  const { caching } = chatRequest();
+  const request = chatRequest({ caching: { ...caching, scope: 'shared' } });
+  assert.is(toLearnedEntry(request, 'Why?', [1], 100).tenant, 'alice');
+});
+
+entries.run();
