@@ -4,10 +4,10 @@
 import { BedrockRuntimeClient } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { createEmbedder } from '../../src/aws/embeddings.ts';
-import type { Clock } from '../../src/chat/clock.ts';
 import { createEmbed } from '../../src/chat/embed.ts';
 import { GatewayError } from '../../src/chat/errors.ts';
 import { embeddingModel } from '../../src/chat/similarity.ts';
+import { systemClock as clock } from '../../src/wire.ts';
 import { nameOf } from '../doctor/finding.ts';
 import { explainCredentials } from '../doctor/sign-in.ts';
 
@@ -67,14 +67,6 @@ function createClient({ region, endpoint, isLocal }: Place): BedrockRuntimeClien
     requestHandler: new NodeHttpHandler({ connectionTimeout: 5_000 }),
   });
 }
-
-const clock: Clock = {
-  now: Date.now,
-  after(ms, run) {
-    const timer = setTimeout(run, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 function explain(error: unknown, { region, endpoint, isLocal }: Place): string {
   const cause = error instanceof GatewayError ? error.cause : error;

@@ -4,7 +4,7 @@
  */
 import { keyOfLearned, toCuratedKey, toLearnedKey } from './answer-keys.ts';
 import type { AnswerKeys, Answers, KeptAnswer } from './answers.ts';
-import { createCircuit } from './circuit.ts';
+import { type Circuit, createCircuit } from './circuit.ts';
 import { type Clock, within } from './clock.ts';
 import type { Embed } from './embed.ts';
 import type { ChatRequest } from './request.ts';
@@ -63,20 +63,8 @@ const MAX_VECTORS = 500;
 
 export function createSimilar({ index, embed, answers, clock, onFailure }: SimilarParts): Similar {
   const circuit = createCircuit({ maxFailures: MAX_FAILURES, restMs: REST_MS, clock });
-  const vectors = new Map<string, readonly number[]>();
+  const toVector = createVectors(embed, clock);
   const seconds = () => Math.floor(clock.now() / 1000);
-
-  async function toVector(text: string, signal: AbortSignal): Promise<readonly number[]> {
-    const known = vectors.get(text);
-    if (known) return known;
-    const request = { ...embeddingModel, texts: [text], patienceMs: BUDGET_MS };
-    const { vectors: made } = await embed(request, { signal, deadline: clock.now() + BUDGET_MS });
-    const [vector = []] = made;
-    const [oldest] = vectors.keys();
-    if (vectors.size >= MAX_VECTORS && oldest !== undefined) vectors.delete(oldest);
-    vectors.set(text, vector);
-    return vector;
-  }
 
   return function similar(request, question) {
     const { similarThreshold: threshold } = request.caching;
@@ -84,12 +72,12 @@ export function createSimilar({ index, embed, answers, clock, onFailure }: Simil
     if (threshold === undefined || text === undefined) return undefined;
     const own = toLearnedEntry(request, question, [], seconds());
     const wanted = toWanted(request, own);
-    let leftMs = BUDGET_MS;
+    const attempt = createAttempts(circuit, clock, onFailure);
     /** Whether the index has this question; not known before the first look. */
     let isThere: boolean | undefined;
 
-    async function look(signal: AbortSignal): Promise<readonly KeyedHit[]> {
-      const vector = await toVector(text ?? '', signal);
+    const look = async (signal: AbortSignal): Promise<readonly KeyedHit[]> => {
+      const vector = await toVector(text, signal);
       const entries = await index.nearest({ ...wanted, vector, now: seconds() }, signal);
       const hits = entries.filter((entry) => isWanted(entry, wanted, seconds()));
       isThere = hits.some((entry) => entry.question === own.question);
@@ -98,35 +86,9 @@ export function createSimilar({ index, embed, answers, clock, onFailure }: Simil
           similarity: similarityOf(entry.vector, vector),
           keys: toKeys(request, question, entry),
         }))
-        .filter(({ similarity }) => similarity >= (threshold ?? 1))
+        .filter(({ similarity }) => similarity >= threshold)
         .sort((one, other) => other.similarity - one.similarity);
-    }
-
-    /** What the work comes to; nothing when it fails, takes too long or is not tried. */
-    async function attempt<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>) {
-      const leave = leftMs > 0 && !signal.aborted ? circuit.enter() : undefined;
-      if (!leave) return undefined;
-      const beganAt = clock.now();
-      const over = new AbortController();
-      const fail = (cause?: unknown) => {
-        leave(signal.aborted ? 'left' : 'failed');
-        if (!signal.aborted) onFailure(cause);
-        leftMs = 0;
-      };
-      try {
-        const working = work(AbortSignal.any([signal, over.signal])).then((result) => ({ result }));
-        const done = await within(leftMs, working, clock);
-        if (done) leave('worked');
-        else fail();
-        return done?.result;
-      } catch (cause) {
-        fail(cause);
-        return undefined;
-      } finally {
-        over.abort();
-        leftMs -= clock.now() - beganAt;
-      }
-    }
+    };
 
     return {
       find: (signal) =>
@@ -146,6 +108,52 @@ export function createSimilar({ index, embed, answers, clock, onFailure }: Simil
         });
       },
     };
+  };
+}
+
+/** Makes the vector of a text, or has it from before. */
+function createVectors(embed: Embed, clock: Clock) {
+  const vectors = new Map<string, readonly number[]>();
+  return async (text: string, signal: AbortSignal): Promise<readonly number[]> => {
+    const known = vectors.get(text);
+    if (known) return known;
+    const request = { ...embeddingModel, texts: [text], patienceMs: BUDGET_MS };
+    const { vectors: made } = await embed(request, { signal, deadline: clock.now() + BUDGET_MS });
+    const [vector = []] = made;
+    const [oldest] = vectors.keys();
+    if (vectors.size >= MAX_VECTORS && oldest !== undefined) vectors.delete(oldest);
+    vectors.set(text, vector);
+    return vector;
+  };
+}
+
+/** What may be tried for one question, while its budget lasts. A failure ends it. */
+function createAttempts(circuit: Circuit, clock: Clock, onFailure: SimilarParts['onFailure']) {
+  let leftMs = BUDGET_MS;
+  /** What the work comes to; nothing when it fails, takes too long or is not tried. */
+  return async function attempt<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>) {
+    const leave = leftMs > 0 && !signal.aborted ? circuit.enter() : undefined;
+    if (!leave) return undefined;
+    const beganAt = clock.now();
+    const over = new AbortController();
+    const fail = (cause?: unknown) => {
+      leave(signal.aborted ? 'left' : 'failed');
+      if (!signal.aborted) onFailure(cause);
+      leftMs = 0;
+    };
+    try {
+      const working = work(AbortSignal.any([signal, over.signal])).then((result) => ({ result }));
+      const done = await within(leftMs, working, clock);
+      if (done) leave('worked');
+      else fail();
+      return done?.result;
+    } catch (cause) {
+      fail(cause);
+      return undefined;
+    } finally {
+      over.abort();
+      leftMs -= clock.now() - beganAt;
+    }
   };
 }
 
