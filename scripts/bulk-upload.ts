@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { stackName, tableName } from '../src/names.ts';
+import { findSearch } from './bulk-upload/search.ts';
 import {
   describeTable,
   findPlace,
@@ -28,6 +29,7 @@ Writes the items of a file into a DynamoDB table: question/answer pairs into the
   --questions           pk is a question as people write it, and the item its answer; the default for a table that is named
                         like the gateway's answers and whose only key is pk, a string
   --no-questions        the items go into the table as they are
+  --similar             also puts the questions into the index that similar ones are searched in; one that is there already stays
   --replace             an item takes the place of what the table has under its key (the default)
   --keep-existing       what the table has under the key stays, and is counted
   --dry-run             tells what would be rejected, and writes nothing into the table
@@ -47,16 +49,23 @@ form by which chat finds it however it is capitalised, spaced or ended, and besi
 source (the name of the file), whatever the item says there. Whole numbers beyond 9007199254740991 are rejected, since they would
 be changed; write them as text.
 
+With --similar an item counts as written once its question is in the index, too; the questions that go there are in the summary: 60 written,
+0 rejected, 60 indexed. Each that is new takes a call of the model amazon.titan-embed-text-v2:0, --concurrency of them at once. Questions of
+more than 1,500 bytes are not indexed, and are counted. Without --local, OPENSEARCH_DOMAIN_ENDPOINT names the domain or the collection.
+
 Files that it leaves beside yours:
   <file>.rejected.jsonl      the items that were not written, each with its number, its line and the reason; none when all were
   <file>.checkpoint.json     only while it runs or after it was interrupted: run the same command again to go on from there
 
 AWS: credentials and profile as for every AWS tool; they must allow dynamodb:DescribeTable and dynamodb:BatchWriteItem, with --keep-existing
-dynamodb:PutItem in its place, and without -t cloudformation:DescribeStacks. The region is that of REGION_ID, AWS_REGION or AWS_DEFAULT_REGION, else us-east-1. AWS_PORT (4566)
-says where the gateway on this machine has its tables, AWS_ENDPOINT_URL_DYNAMODB names another DynamoDB.
+dynamodb:PutItem in its place, and without -t cloudformation:DescribeStacks; with --similar also bedrock:InvokeModel on that model, and
+es:ESHttpPost and es:ESHttpPut on the index, or aoss:APIAccessAll and what a collection's data access policy asks for. The region is that of REGION_ID, AWS_REGION
+or AWS_DEFAULT_REGION, else us-east-1. AWS_PORT (4566) says where the gateway on this machine has its tables and its index,
+AWS_ENDPOINT_URL_DYNAMODB names another DynamoDB.
 
 Examples:
   npm run bulk-upload -- samples/network-outages.json --local
+  npm run bulk-upload -- samples/network-outages.json --local --similar
   npm run bulk-upload -- answers.json --dry-run
   npm run bulk-upload -- stock.jsonl -t Stock --keep-existing --concurrency 16
 
@@ -114,6 +123,7 @@ function parseCommand(args: readonly string[]) {
       local: flag,
       questions: flag,
       'no-questions': flag,
+      similar: flag,
       replace: flag,
       'keep-existing': flag,
       'dry-run': flag,
@@ -133,6 +143,7 @@ const OPPOSITES = [
   ['local', 'endpoint-url'],
   ['replace', 'keep-existing'],
   ['questions', 'no-questions'],
+  ['similar', 'no-questions'],
   ['dry-run', 'restart'],
 ] as const;
 
@@ -168,11 +179,17 @@ async function toJob(
       `--questions needs a table whose only key is pk, a string; ${place.table} has another.`,
     );
   const isAnswers = ANSWERS_TABLE.test(place.table) && hasQuestionKey(table);
+  const questions = values.questions ?? (isAnswers && !values['no-questions']);
+  if (values.similar && !questions)
+    throw new UsageError(
+      '--similar is for the answers of a gateway; give --questions if this table has them.',
+    );
   return {
     path,
     place,
     table,
-    questions: values.questions ?? (isAnswers && !values['no-questions']),
+    questions,
+    search: values.similar ? findSearch(place, env) : undefined,
     keepExisting: values['keep-existing'] ?? false,
     dryRun: values['dry-run'] ?? false,
     restart: values.restart ?? false,
@@ -196,14 +213,17 @@ async function findAnswers(where: Where, env: NodeJS.ProcessEnv): Promise<Place>
   return findPlace(table, where, { ...env, REGION_ID: regionOf(env) });
 }
 
-function tellResult(result: Result, { dryRun, signal }: Job, io: Io): number {
-  const { written, kept, rejected, rejectsPath, failure, canGoOn } = result;
+function tellResult(result: Result, { search, dryRun, signal }: Job, io: Io): number {
+  const { written, kept, rejected, indexed, rejectsPath, failure, canGoOn } = result;
   if (failure !== undefined) io.err(`${failure}\n`);
   if (signal.aborted) io.err('The upload was interrupted.\n');
   if (canGoOn) io.err('Run the same command again to go on from here.\n');
   const counts = [`${written} ${dryRun ? 'valid' : 'written'}`, `${rejected} rejected`];
   if (kept > 0) counts.push(`${kept} kept`);
+  if (search && !dryRun) counts.push(`${indexed} indexed`);
   io.out(`${counts.join(', ')}\n`);
+  const tooLong = search ? written + kept - indexed : 0;
+  if (tooLong > 0) io.out(`Too long to be compared, and found in their own words only: ${tooLong}\n`);
   if (rejected > 0) io.out(`The rejected items, each with its reason, are in ${rejectsPath}\n`);
   if (signal.aborted) return 130;
   return failure !== undefined || rejected > 0 ? 1 : 0;

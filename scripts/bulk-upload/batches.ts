@@ -17,6 +17,8 @@ export type Outcome<Entry> = {
   readonly written?: readonly Entry[];
   readonly kept?: readonly Entry[];
   readonly left?: readonly Entry[];
+  /** Who has not taken what is left; DynamoDB unless it says. */
+  readonly leftBy?: string | undefined;
   /** DynamoDB's name for what is wrong with at least one of the items; none of them was written. */
   readonly refusal?: string;
 };

@@ -12,19 +12,22 @@ import { UploadFailure } from './table.ts';
 const count = z.int().min(0);
 
 const schema = z.object({
-  version: z.literal(1),
+  version: z.literal(2),
   file: z.object({ bytes: count, mtimeMs: z.number(), startSha256: z.string() }),
   target: z.object({
     endpoint: z.string(),
     table: z.string(),
     keepExisting: z.boolean(),
     questions: z.boolean(),
+    /** The index of similar questions; empty without one. */
+    index: z.string(),
   }),
   /** Numbers of items, from and to. */
   settled: z.array(z.tuple([count, count])),
   written: count,
   kept: count,
   rejected: count,
+  indexed: count,
   rejectedBytes: count,
 });
 

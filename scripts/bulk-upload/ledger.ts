@@ -6,7 +6,8 @@ import type { Found } from './reader.ts';
 import { createRejects, hasBytes } from './rejects.ts';
 import { createSettled } from './settled.ts';
 
-export type Counts = { written: number; kept: number; rejected: number };
+/** `indexed` are some of the written and the kept. */
+export type Counts = { written: number; kept: number; rejected: number; indexed: number };
 
 export type LedgerOptions = {
   /** Of the file that is uploaded. */
@@ -32,6 +33,7 @@ export function openLedger(options: LedgerOptions) {
     written: before?.written ?? 0,
     kept: before?.kept ?? 0,
     rejected: before?.rejected ?? 0,
+    indexed: before?.indexed ?? 0,
   };
   const settled = createSettled(before?.settled);
   const rejects = createRejects(rejectsPath, before?.rejectedBytes ?? 0);
@@ -41,8 +43,9 @@ export function openLedger(options: LedgerOptions) {
   };
   const checkpoint = dryRun ? undefined : createCheckpoint(checkpointPath, snapshot, onFailure);
 
-  function settle(number: number, as: keyof Counts) {
+  function settle(number: number, as: 'written' | 'kept' | 'rejected', isIndexed = false) {
     counts[as] += 1;
+    if (isIndexed) counts.indexed += 1;
     settled.add(number);
     checkpoint?.save();
   }

@@ -22,7 +22,15 @@ export type Table = { readonly id: string; readonly keys: Keys };
 /** Requests at once. */
 export const MAX_CONCURRENCY = 64;
 
-const REQUEST_TIMEOUT_MS = 30_000;
+const agent = { maxSockets: MAX_CONCURRENCY };
+
+export const connections = {
+  connectionTimeout: 5_000,
+  requestTimeout: 30_000,
+  throwOnRequestTimeout: true,
+  httpAgent: agent,
+  httpsAgent: agent,
+};
 
 /** On this machine, at a URL, or else where the SDK finds its own endpoint and credentials. */
 export type Where = { readonly localPort?: string | undefined; readonly url?: string | undefined };
@@ -32,10 +40,9 @@ export function findPlace(table: string, { localPort, url }: Where, env: NodeJS.
   const local = localPort && `http://127.0.0.1:${localPort}`;
   const endpoint = local || url || env['AWS_ENDPOINT_URL_DYNAMODB'] || env['AWS_ENDPOINT_URL'] || undefined;
   if (endpoint && !URL.canParse(endpoint))
-    throw new UploadFailure('AWS_PORT must be a port, and AWS_ENDPOINT_URL_DYNAMODB a URL.');
+    throw new UploadFailure('AWS_PORT must be a port, and what AWS_ENDPOINT_URL_… says a URL.');
   const hasKeys = Boolean(env['AWS_ACCESS_KEY_ID'] || env['AWS_PROFILE']);
   const needsNoKeys = Boolean(local) || (isHere(endpoint) && !hasKeys);
-  const agent = { maxSockets: MAX_CONCURRENCY };
   return {
     table,
     endpoint,
@@ -43,18 +50,13 @@ export function findPlace(table: string, { localPort, url }: Where, env: NodeJS.
       region: env['REGION_ID'] || env['AWS_REGION'] || env['AWS_DEFAULT_REGION'] || 'us-east-1',
       ...(endpoint && { endpoint }),
       ...(needsNoKeys && { credentials: { accessKeyId: 'local', secretAccessKey: 'local' } }),
-      requestHandler: {
-        connectionTimeout: 5_000,
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        throwOnRequestTimeout: true,
-        httpAgent: agent,
-        httpsAgent: agent,
-      },
+      requestHandler: connections,
     },
   };
 }
 
-const isHere = (endpoint: string | undefined) => endpoint !== undefined && isLoopback(new URL(endpoint));
+export const isHere = (endpoint: string | undefined) =>
+  endpoint !== undefined && isLoopback(new URL(endpoint));
 
 /** @throws UploadFailure */
 export async function describeTable(place: Place, signal: AbortSignal): Promise<Table> {

@@ -4,11 +4,13 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { createSender, type Sender } from './batches.ts';
-import { toFileMark } from './checkpoint.ts';
+import { type State, toFileMark } from './checkpoint.ts';
 import { type Ledger, openLedger } from './ledger.ts';
 import { startProgress } from './progress.ts';
 import { toCuratedAnswer } from './questions.ts';
 import { type Found, readItems } from './reader.ts';
+import type { Search } from './search.ts';
+import { isComparable, withIndex } from './similar.ts';
 import { FileProblem } from './syntax.ts';
 import { type Place, type Table, UploadFailure } from './table.ts';
 import { ItemProblem, prepareItem, requireObject } from './validation.ts';
@@ -19,6 +21,8 @@ export type Job = {
   readonly place: Place;
   readonly table: Table;
   readonly questions: boolean;
+  /** Where the questions are indexed for similar ones; nothing where they are not. */
+  readonly search: Search | undefined;
   readonly keepExisting: boolean;
   readonly dryRun: boolean;
   /** Begins anew whatever an earlier run has done. */
@@ -37,6 +41,8 @@ export type Result = {
   readonly written: number;
   readonly kept: number;
   readonly rejected: number;
+  /** Of the written and the kept, those that the index has, or that it could have in a dry run. */
+  readonly indexed: number;
   readonly rejectsPath: string;
   /** Why it ended before the end of the file, in a sentence. */
   readonly failure: string | undefined;
@@ -58,17 +64,18 @@ export async function upload(job: Job): Promise<Result> {
 }
 
 async function run(job: Job, file: FileHandle): Promise<Result> {
-  const { place, table, keepExisting, questions, dryRun, signal } = job;
+  const { search, dryRun, signal } = job;
   const mark = await toFileMark(file);
-  const target = { endpoint: place.endpoint ?? '', table: table.id, keepExisting, questions };
-  const subject = { version: 1 as const, file: mark, target };
+  const subject = { version: 2 as const, file: mark, target: toTarget(job) };
   const ledger = openLedger({ ...job, subject, onFailure: (error) => writer.fail(error) });
-  const sender: Sender<Waiting> = dryRun ? nowhere : createSender(place, table.keys, keepExisting);
+  const sender = dryRun ? nowhere : openSender(job);
+  const settle = (as: 'written' | 'kept') => (entry: Waiting) =>
+    ledger.settle(entry.found.number, as, search && isComparable(entry));
   const writer = createWriter<Waiting>({
     ...job,
     ...sender,
-    onWritten: ({ found }) => ledger.settle(found.number, 'written'),
-    onKept: ({ found }) => ledger.settle(found.number, 'kept'),
+    onWritten: settle('written'),
+    onKept: settle('kept'),
     onRefused: ({ found }, name) => ledger.reject(found, `DynamoDB refused the item (${name}).`),
   });
   let bytes = 0;
@@ -90,6 +97,19 @@ async function run(job: Job, file: FileHandle): Promise<Result> {
     sender.close();
     ledger.close();
   }
+}
+
+const toTarget = ({ place, table, keepExisting, questions, search }: Job): State['target'] => ({
+  endpoint: place.endpoint ?? '',
+  table: table.id,
+  keepExisting,
+  questions,
+  index: search ? `${search.endpoint}/${search.index}` : '',
+});
+
+function openSender({ place, table, keepExisting, search, signal }: Job): Sender<Waiting> {
+  const sender = createSender<Waiting>(place, table.keys, keepExisting);
+  return search ? withIndex(sender, place, search, signal) : sender;
 }
 
 type Waiting = Entry & { readonly found: Found };

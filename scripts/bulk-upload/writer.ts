@@ -98,14 +98,14 @@ export function createWriter<Item extends Entry>(options: WriterOptions<Item>): 
         batch,
         batch.some((entry) => repeated.has(entry)),
       );
-      const { written = [], kept = [], left = [], refusal } = outcome;
+      const { written = [], kept = [], left = [], leftBy, refusal } = outcome;
       for (const entry of written) settle(entry, options.onWritten);
       for (const entry of kept) settle(entry, options.onKept);
       if (refusal !== undefined) refuse(batch, refusal);
       sendAgain(left);
       const hasProgress = left.length < batch.length;
       failures = hasProgress ? 0 : failures + 1;
-      noteProgress(hasProgress);
+      noteProgress(hasProgress, leftBy);
       wake();
       if (left.length > 0) await pause(failures);
     }
@@ -133,12 +133,12 @@ export function createWriter<Item extends Entry>(options: WriterOptions<Item>): 
     ready.unshift(...entries);
   }
 
-  function noteProgress(isSome: boolean) {
+  function noteProgress(isSome: boolean, waitsFor = 'DynamoDB') {
     const now = performance.now();
     stuckSince = isSome ? undefined : (stuckSince ?? now);
     if (stuckSince !== undefined && now - stuckSince >= giveUpMs)
       throw new UploadFailure(
-        `DynamoDB has taken nothing for ${Math.round(giveUpMs / 1000)} seconds; it is overloaded or cannot be reached.`,
+        `${waitsFor} has taken nothing for ${Math.round(giveUpMs / 1000)} seconds; it is overloaded or cannot be reached.`,
       );
   }
 

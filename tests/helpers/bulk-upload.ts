@@ -20,7 +20,7 @@ export type Bench = {
   /** The path of a file with this in it: a text, bytes, or a list of items. */
   write(content: string | Uint8Array | readonly unknown[], name?: string): string;
   /** Uploads into the table `stock`, unless the arguments name another. */
-  run(args: readonly string[], io?: Partial<Io>): Promise<Ended>;
+  run(args: readonly string[], io?: Partial<Io>, env?: NodeJS.ProcessEnv): Promise<Ended>;
   stored(table?: string): Promise<Item[]>;
   rejected(path: string): { item: number; line: number; reason: string; value?: unknown }[];
 };
@@ -61,15 +61,15 @@ export const inTable = (test: (bench: Bench) => Promise<void>) => async () => {
         writeFileSync(path, isRaw ? content : JSON.stringify(content));
         return path;
       },
-      async run(args, io = {}) {
+      async run(args, io = {}, env = {}) {
         let out = '';
         let err = '';
         const table = args.includes('-t') ? [] : ['-t', STOCK];
-        const code = await bulkUpload(
-          [...args, ...table, '--endpoint-url', database.url],
-          {},
-          { out: (text) => (out += text), err: (text) => (err += text), ...io },
-        );
+        const code = await bulkUpload([...args, ...table, '--endpoint-url', database.url], env, {
+          out: (text) => (out += text),
+          err: (text) => (err += text),
+          ...io,
+        });
         return { code, out, err };
       },
       async stored(TableName = STOCK) {

@@ -300,7 +300,7 @@ failing(
     );
     err = '';
     assert.is(await bulkUpload([path, '--local'], { AWS_PORT: 'here' }, io), 1);
-    assert.is(err, 'AWS_PORT must be a port, and AWS_ENDPOINT_URL_DYNAMODB a URL.\n');
+    assert.is(err, 'AWS_PORT must be a port, and what AWS_ENDPOINT_URL_… says a URL.\n');
     assert.equal(readdirSync(folder), ['items.json']);
   }),
 );
@@ -453,6 +453,7 @@ command('without arguments it explains itself with exit 2, and with --help with 
     '--table',
     '--keep-existing',
     '--dry-run',
+    '--similar',
     'JSON Lines',
     '.rejected.jsonl',
     '.checkpoint.json',
@@ -472,6 +473,7 @@ command('a command that is none is exit 2 and a sentence', async () => {
     [['a', '--local', '--endpoint-url', 'http://x'], 'Give --local or --endpoint-url, not both.'],
     [['a', '--replace', '--keep-existing'], 'Give --replace or --keep-existing, not both.'],
     [['a', '--questions', '--no-questions'], 'Give --questions or --no-questions, not both.'],
+    [['a', '--similar', '--no-questions'], 'Give --similar or --no-questions, not both.'],
     [['a', '--dry-run', '--restart'], 'Give --dry-run or --restart, not both.'],
     [['a', '-t', 'x y'], '--table must be 3 to 255 letters, digits, dots, dashes and underscores.'],
     [['a', '-t', ''], '--table must be 3 to 255 letters, digits, dots, dashes and underscores.'],
