@@ -137,8 +137,7 @@ export type AskParts = {
 
 /** All that happens to a question, outermost first: what is told is what is stored, and the model is asked last. */
 export function joinAsk({ model, answers, chats, index, embed, clock, notify }: AskParts): Ask {
-  const onFailure = (cause: unknown) => notify({ type: 'similar-unavailable', cause });
-  const similar = index && createSimilar({ index, embed, answers, clock, onFailure });
+  const similar = index && createSimilar({ index, embed, answers, clock, notify });
   const known = withCache(withAttempts(model, notify), { answers, similar, clock, notify });
   return withMemory(underLease(withRecall(createAsk({ model: known }), chats)), { chats, notify });
 }

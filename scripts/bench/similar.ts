@@ -1,6 +1,6 @@
 /**
- * What looking for similar questions costs: how long a question takes to its first event while the feature is off, on, and on with a search
- * that refuses, never answers or talks nonsense, by turns in one run. Real adapters over the laptop's stand-ins.
+ * What looking for similar questions costs: how long a question takes, to its first event and to its end, while the feature is off, on, and
+ * on with an OpenSearch that refuses, never answers, talks nonsense or takes no entries, by turns in one run. Real adapters over the laptop's stand-ins.
  */
 import { createServer } from 'node:http';
 import { BedrockRuntimeClient } from '@aws-sdk/client-bedrock-runtime';
@@ -25,13 +25,16 @@ import { type BenchOptions, ms, percentile } from './figures.ts';
 const keys = { accessKeyId: 'bench', secretAccessKey: 'bench' };
 const nonsense = '{"hits":{"hits":[{"_source":{"question":"x","answer":"Nonsense."}}]}}';
 
-/** What is wrong with the search. */
-const cases: Readonly<Record<string, { readonly fault?: OpenSearchFault; readonly isOff?: boolean }>> = {
+type Case = { readonly isOff?: boolean; readonly fault?: OpenSearchFault; readonly where?: string };
+
+/** What is wrong with OpenSearch, `where` a path ends so. */
+const cases: Readonly<Record<string, Case>> = {
   off: { isOff: true },
   on: {},
   'on, nonsense': { fault: { status: 200, body: nonsense } },
   'on, refused': { fault: 'refuse' },
   'on, silent': { fault: 'hang' },
+  'on, silent when added to': { fault: 'hang', where: '_bulk' },
 };
 
 /** Questions of each case in a round; a circuit opens at the sixth. */
@@ -40,16 +43,15 @@ const TO_OPEN = 5;
 
 export async function benchSimilar({ rounds }: BenchOptions): Promise<void> {
   const bedrock = await startBedrockSimulator({ tokensPerSecond: 10_000 });
-  const times = new Map<string, number[]>();
-  const note = (name: string, value: number) => times.set(name, [...(times.get(name) ?? []), value]);
+  const times = new Map<string, Took[]>();
+  const note = (name: string, took: Took) => times.set(name, [...(times.get(name) ?? []), took]);
   for (let round = 1; round <= rounds; round++) {
-    for (const [name, { fault, isOff = false }] of Object.entries(cases)) {
-      const stage = await openStage(bedrock.url, fault, isOff);
+    for (const [name, at] of Object.entries(cases)) {
+      const stage = await openStage(bedrock.url, at);
       await stage.ask('warm up, whatever it takes');
       for (let n = 1; n <= QUESTIONS; n++) {
-        const tookMs = await stage.ask(`question ${round} ${n} of ${name}`);
-        const isOpen = n >= TO_OPEN && (fault === 'refuse' || fault === 'hang');
-        note(isOpen ? `${name}, circuit open` : name, tookMs);
+        const took = await stage.ask(`question ${round} ${n} of ${name}`);
+        note(at.fault && n >= TO_OPEN ? `${name}, circuit open` : name, took);
       }
       await stage.close();
     }
@@ -57,25 +59,38 @@ export async function benchSimilar({ rounds }: BenchOptions): Promise<void> {
   }
   await bedrock.close();
   const off = times.get('off') ?? [];
-  const added = (all: readonly number[], percent: number) =>
-    ms(percentile(all, percent) - percentile(off, percent));
-  const rows = [...times].map(([name, all]) => [
-    name,
-    {
-      questions: all.length,
-      p50: ms(percentile(all, 50)),
-      'added p50': added(all, 50),
-      'added p99': added(all, 99),
-    },
-  ]);
+  const rows = [...times].map(([name, all]) => [name, toRow(all, off)]);
   console.log(
-    'Time to the first event of a question that has no answer yet, and what is added to it by the search',
+    'What the search adds to a question that has no answer yet, until the first event and until the end',
   );
   console.table(Object.fromEntries(rows));
 }
 
-async function openStage(bedrockUrl: string, fault: OpenSearchFault | undefined, isOff: boolean) {
-  const search = createOpenSearchServer({ secretOf: () => keys.secretAccessKey, fault: () => fault });
+type Took = { readonly beginMs: number; readonly endMs: number };
+
+function toRow(all: readonly Took[], off: readonly Took[]) {
+  const added = (part: keyof Took, percent: number) => {
+    const of = (took: readonly Took[]) =>
+      percentile(
+        took.map((one) => one[part]),
+        percent,
+      );
+    return ms(of(all) - of(off));
+  };
+  return {
+    questions: all.length,
+    'begin p50': added('beginMs', 50),
+    'begin p99': added('beginMs', 99),
+    'end p50': added('endMs', 50),
+    'end p99': added('endMs', 99),
+  };
+}
+
+async function openStage(bedrockUrl: string, { fault, where = '', isOff = false }: Case) {
+  const search = createOpenSearchServer({
+    secretOf: () => keys.secretAccessKey,
+    fault: (_, path) => (path.endsWith(where) ? fault : undefined),
+  });
   const server = createServer(search.handle);
   const endpoint = `http://127.0.0.1:${await listen(server, 0, 'PORT')}`;
   const client = new BedrockRuntimeClient({
@@ -92,24 +107,22 @@ async function openStage(bedrockUrl: string, fault: OpenSearchFault | undefined,
   });
   const embed = createEmbed({ embedder: createEmbedder(client), clock: systemClock });
   const clock = systemClock;
-  const similar = createSimilar({ index, embed, answers: noAnswers, clock, onFailure: () => undefined });
+  const similar = createSimilar({ index, embed, answers: noAnswers, clock, notify: () => undefined });
   const answer = withCache(saysHi, { answers: noAnswers, similar, clock, notify: () => undefined });
   const settings = parseSettings(new Map([['similar-answers', isOff ? 'off' : 'on']]));
   return {
-    /** How long the first event took, in milliseconds. */
-    async ask(prompt: string): Promise<number> {
+    async ask(prompt: string): Promise<Took> {
       const request = createRequest(toQuestion(prompt), settings);
       const began = performance.now();
-      let tookMs = Number.NaN;
+      let beginMs = Number.NaN;
       for await (const { type } of answer(request, new AbortController().signal))
-        if (type === 'begin') tookMs = performance.now() - began;
-      return tookMs;
+        if (type === 'begin') beginMs = performance.now() - began;
+      return { beginMs, endMs: performance.now() - began };
     },
     async close() {
       client.destroy();
       server.closeAllConnections();
       server.close();
-      await search.close();
     },
   };
 }

@@ -12,7 +12,7 @@ import { requirePassing, type Search } from './search.ts';
 import type { Place } from './table.ts';
 import type { Prepared } from './validation.ts';
 
-/** Whether the question can be in the index: those that are too long for a key cannot. */
+/** Whether the question can be in the index: those that are too long for a key, or no prose, cannot. */
 export const isComparable = ({ item }: Prepared): boolean =>
   toComparable(item['question']?.S ?? '') !== undefined;
 
@@ -47,8 +47,11 @@ export function withIndex<Entry extends Prepared>(
   }
 
   async function findMissing(entries: readonly Entry[]): Promise<readonly Entry[]> {
-    const asked = entries.filter((entry) => isComparable(entry) && !recent.has(keyOf(entry)));
-    const known = await index.known(asked.map(keyOf), never);
+    const asked = entries.filter((entry) => isComparable(entry) && !recent.has(idOf(entry)));
+    const known = new Set<string>();
+    for (const [until, those] of Map.groupBy(asked, expiresOf)) {
+      for (const question of await index.known(those.map(keyOf), until, never)) known.add(question);
+    }
     return asked.filter((entry) => !known.has(keyOf(entry)));
   }
 
@@ -68,11 +71,11 @@ export function withIndex<Entry extends Prepared>(
       entries.map((entry) => toCuratedEntry(keyOf(entry), vectors.get(entry) ?? [], ttlOf(entry))),
       never,
     );
-    for (const entry of entries) remember(keyOf(entry));
+    for (const entry of entries) remember(idOf(entry));
   }
 
-  function remember(question: string) {
-    recent.add(question);
+  function remember(id: string) {
+    recent.add(id);
     const [oldest = ''] = recent;
     if (recent.size > MAX_RECENT) recent.delete(oldest);
   }
@@ -117,6 +120,10 @@ export function withIndex<Entry extends Prepared>(
 
 /** The form in which questions are compared. */
 const keyOf = ({ item }: Prepared): string => item[TABLE_KEY]?.S ?? '';
+
+const expiresOf = (entry: Prepared): number => toCuratedEntry(keyOf(entry), [], ttlOf(entry)).expires;
+
+const idOf = (entry: Prepared): string => `${expiresOf(entry)} ${keyOf(entry)}`;
 
 function ttlOf({ item }: Prepared): number | undefined {
   const ttl = item[TABLE_TTL]?.N;

@@ -14,7 +14,7 @@ import { CURATED, embeddingModel, type IndexedQuestion } from '../chat/similarit
 import { createSignedFetch, type SignedFetchParts } from './signed-fetch.ts';
 
 export type OpenSearchParts = Omit<SignedFetchParts, 'service'> & {
-  /** `https://` and the host, without a `/` at its end. */
+  /** `https://` and the host. */
   readonly endpoint: string;
   /** The name of the index. */
   readonly index: string;
@@ -25,8 +25,8 @@ export type OpenSearchParts = Omit<SignedFetchParts, 'service'> & {
 export type OpenSearchService = 'es' | 'aoss';
 
 export type OpenSearch = QuestionIndex & {
-  /** Those of these keys of curated answers that the index has. At most 100 at once. */
-  known(questions: readonly string[], signal: AbortSignal): Promise<ReadonlySet<string>>;
+  /** Those of these keys of curated answers that the index has until then, in seconds since the epoch, or longer. At most 100 at once. */
+  known(questions: readonly string[], until: number, signal: AbortSignal): Promise<ReadonlySet<string>>;
 };
 
 /** It did not do what it was asked. `type` is OpenSearch's own name for why, where it said one. */
@@ -59,7 +59,8 @@ const VECTOR_BYTES = 4 * embeddingModel.dimensions;
 export const serviceOf = (endpoint: string): OpenSearchService =>
   /\.aoss\./.test(URL.parse(endpoint)?.hostname ?? '') ? 'aoss' : 'es';
 
-export function createOpenSearch({ endpoint, index, ...parts }: OpenSearchParts): OpenSearch {
+export function createOpenSearch({ index, ...parts }: OpenSearchParts): OpenSearch {
+  const endpoint = parts.endpoint.replace(/\/+$/, '');
   const { service = serviceOf(endpoint), ...signing } = parts;
   const signedFetch = createSignedFetch({ ...signing, service });
   /** Whether the index is there; not known before the first reply. */
@@ -126,9 +127,13 @@ export function createOpenSearch({ endpoint, index, ...parts }: OpenSearchParts)
       checkBulk(await call('POST', '/_bulk', body, signal), entries.length);
     },
 
-    async known(questions, signal) {
+    async known(questions, until, signal) {
       if (questions.length === 0) return new Set();
-      const filter = [{ term: { audience: CURATED } }, { terms: { question: questions } }];
+      const filter = [
+        { term: { audience: CURATED } },
+        { terms: { question: questions } },
+        { range: { expires: { gt: until - 1 } } },
+      ];
       const found = { terms: { field: 'question', size: questions.length } };
       const reply = await search({ size: 0, query: { bool: { filter } }, aggs: { found } }, signal);
       return new Set(reply === undefined ? [] : readBuckets(reply));
@@ -194,17 +199,19 @@ const document = z.object({
 const searchReply = z.object({ hits: z.object({ hits: z.array(z.unknown()) }) });
 const hit = z.object({ _source: document });
 
-/** Hits that are no entries are dropped. @throws OpenSearchError for what is no reply to a search */
+/** Hits that are no entries are dropped. @throws OpenSearchError for what is no reply to a search, and where no hit is an entry */
 function readEntries(reply: unknown): IndexedQuestion[] {
   const { success, data } = searchReply.safeParse(reply);
   if (!success) throw new OpenSearchError(200);
-  return data.hits.hits.slice(0, NEAREST).flatMap((found) => {
+  const entries = data.hits.hits.slice(0, NEAREST).flatMap((found) => {
     const { success: isEntry, data: entry } = hit.safeParse(found);
     const vector = isEntry ? toVector(entry._source.exact) : undefined;
     if (!isEntry || !vector) return [];
     const { exact: _exact, ...fields } = entry._source;
     return [{ ...fields, vector }];
   });
+  if (entries.length === 0 && data.hits.hits.length > 0) throw new OpenSearchError(200);
+  return entries;
 }
 
 function toVector(exact: string): readonly number[] | undefined {

@@ -147,6 +147,8 @@ export async function* askAndLearn(
   const recorder = createRecorder();
   for await (const event of model(request, signal)) {
     recorder.note(event);
+    // Beside the answer, so that nobody waits for it. What is not learned then has an entry without an answer.
+    if (event.type === 'begin' && request.store && event.model === request.model) search?.add(signal);
     if (event.type === 'end' && (await learn())) onLearned?.();
     yield event;
   }
@@ -160,7 +162,7 @@ export async function* askAndLearn(
     const learning = parts.answers.learn(learned, answer, ttlSeconds).then(() => true);
     const [isKept = false] = await Promise.all([
       timely(parts, timeoutMs, learning, 'answer-not-learned'),
-      search?.add(signal),
+      search?.added(),
     ]);
     return isKept;
   }

@@ -4,9 +4,10 @@
  */
 import { keyOfLearned, toCuratedKey, toLearnedKey } from './answer-keys.ts';
 import type { AnswerKeys, Answers, KeptAnswer } from './answers.ts';
-import { type Circuit, createCircuit } from './circuit.ts';
-import { type Clock, within } from './clock.ts';
+import { createCircuit, startTry, type Try } from './circuit.ts';
+import type { Clock } from './clock.ts';
 import type { Embed } from './embed.ts';
+import type { CacheNotice } from './lookup.ts';
 import type { ChatRequest } from './request.ts';
 import {
   CURATED,
@@ -15,6 +16,7 @@ import {
   type IndexedQuestion,
   similarityOf,
   toComparable,
+  toFigures,
   toLearnedEntry,
 } from './similarity.ts';
 
@@ -28,7 +30,7 @@ export type Wanted = Pick<IndexedQuestion, 'figures' | 'vector'> & {
 
 /** Where questions lie as vectors. Each rejects with whatever goes wrong, and lets go when `signal` aborts. */
 export type QuestionIndex = {
-  /** A few, nearest first; what the index says of them need not be so. */
+  /** A few, nearest first; whoever writes to the index may have made them up. */
   nearest(wanted: Wanted, signal: AbortSignal): Promise<readonly IndexedQuestion[]>;
   add(entries: readonly IndexedQuestion[], signal: AbortSignal): Promise<void>;
 };
@@ -38,16 +40,17 @@ export type SimilarParts = {
   readonly embed: Embed;
   readonly answers: Pick<Answers, 'find'>;
   readonly clock: Clock;
-  /** What went wrong; nothing where it merely took too long. */
-  readonly onFailure: (cause?: unknown) => void;
+  readonly notify: (notice: CacheNotice) => void;
 };
 
-/** One question. Neither call rejects, and the two together take no longer than the budget. */
+/** One question. Nothing here rejects, and all that is awaited takes no longer than the budget. */
 export type SimilarSearch = {
   /** The answer to a question that is near enough; nothing when there is none, or none in time. */
   find(signal: AbortSignal): Promise<KeptAnswer | undefined>;
-  /** Lets others find what was learned for this one. */
-  add(signal: AbortSignal): Promise<void>;
+  /** Begins to put the question into the index, while the model answers it: for others to find what will have been learned. */
+  add(signal: AbortSignal): void;
+  /** When that is over, or must be. */
+  added(): Promise<void>;
 };
 
 /** Nothing for a request that is not to be compared. */
@@ -55,16 +58,25 @@ export type Similar = (request: ChatRequest, question: string) => SimilarSearch 
 
 /** What a question may wait for all of it. It is less than the 300 ms that are promised by what timers are late. */
 const BUDGET_MS = 290;
-const MAX_FAILURES = 5;
-const REST_MS = 30_000;
+
+/** What a vector may take while nobody waits for it. */
+const EMBED_MS = 5_000;
+
+const circuitOptions = { maxFailures: 5, restMs: 30_000 };
+
+/** A vector comes back from the index a little rounded. */
+const ROUNDING = 1e-6;
 
 /** Vectors that are kept: some 8 KB each. */
 const MAX_VECTORS = 500;
 
-export function createSimilar({ index, embed, answers, clock, onFailure }: SimilarParts): Similar {
-  const circuit = createCircuit({ maxFailures: MAX_FAILURES, restMs: REST_MS, clock });
+export function createSimilar({ index, embed, answers, clock, notify }: SimilarParts): Similar {
+  // Each its own: who may search may be refused to write.
+  const finding = createCircuit({ ...circuitOptions, clock });
+  const adding = createCircuit({ ...circuitOptions, clock });
   const toVector = createVectors(embed, clock);
   const seconds = () => Math.floor(clock.now() / 1000);
+  const onFailure = (cause?: unknown) => notify({ type: 'similar-unavailable', cause });
 
   return function similar(request, question) {
     const { similarThreshold: threshold } = request.caching;
@@ -72,88 +84,71 @@ export function createSimilar({ index, embed, answers, clock, onFailure }: Simil
     if (threshold === undefined || text === undefined) return undefined;
     const own = toLearnedEntry(request, question, [], seconds());
     const wanted = toWanted(request, own);
-    const attempt = createAttempts(circuit, clock, onFailure);
-    /** Whether the index has this question; not known before the first look. */
-    let isThere: boolean | undefined;
+    let leftMs = BUDGET_MS;
+    /** Whether the index lacks this question; not known before the first look. */
+    let isMissing: boolean | undefined;
+    let addition: Try<void> | undefined;
 
     const look = async (signal: AbortSignal): Promise<readonly KeyedHit[]> => {
-      const vector = await toVector(text, signal);
+      const vector = await toVector(own.tenant, text, signal);
       const entries = await index.nearest({ ...wanted, vector, now: seconds() }, signal);
       const hits = entries.filter((entry) => isWanted(entry, wanted, seconds()));
-      isThere = hits.some((entry) => entry.question === own.question);
+      isMissing = !hits.some((entry) => entry.question === own.question && lastsHalf(entry, own, seconds()));
       return hits
         .map((entry) => ({
           similarity: similarityOf(entry.vector, vector),
           keys: toKeys(request, question, entry),
         }))
-        .filter(({ similarity }) => similarity >= threshold)
+        .filter(({ similarity }) => similarity >= threshold - ROUNDING)
         .sort((one, other) => other.similarity - one.similarity);
     };
 
     return {
-      find: (signal) =>
-        attempt(signal, async (inner) => {
+      async find(signal) {
+        isMissing = false;
+        const beganAt = clock.now();
+        const attempt = startTry({ circuit: finding, signal, clock, onFailure }, async (inner) => {
           for (const { keys } of await look(inner)) {
-            const { answer } = await answers.find(keys);
+            const { answer, wasAltered } = await answers.find(keys);
+            if (wasAltered) notify({ type: 'answer-altered' });
             if (answer) return { ...answer, origin: 'similar' as const };
           }
           return undefined;
-        }),
+        });
+        const answer = await attempt.within(BUDGET_MS);
+        leftMs -= clock.now() - beganAt;
+        return answer;
+      },
 
-      async add(signal) {
-        await attempt(signal, async (inner) => {
-          if (isThere === undefined) await look(inner);
-          if (isThere) return;
-          await index.add([{ ...own, vector: await toVector(text, inner) }], inner);
+      add(signal) {
+        if (isMissing === false) return;
+        addition = startTry({ circuit: adding, signal, clock, onFailure }, async (inner) => {
+          if (isMissing === undefined) await look(inner);
+          if (!isMissing) return;
+          const vector = await toVector(own.tenant, text, inner);
+          await index.add([{ ...own, vector }], inner);
         });
       },
+
+      added: async () => addition?.within(leftMs),
     };
   };
 }
 
-/** Makes the vector of a text, or has it from before. */
+/** Makes the vector of a text, or has it from before. Each tenant has its own, or how soon it is there would tell what others ask. */
 function createVectors(embed: Embed, clock: Clock) {
   const vectors = new Map<string, readonly number[]>();
-  return async (text: string, signal: AbortSignal): Promise<readonly number[]> => {
-    const known = vectors.get(text);
+  return async (tenant: string, text: string, signal: AbortSignal): Promise<readonly number[]> => {
+    const key = JSON.stringify([tenant, text]);
+    const known = vectors.get(key);
     if (known) return known;
-    const request = { ...embeddingModel, texts: [text], patienceMs: BUDGET_MS };
-    const { vectors: made } = await embed(request, { signal, deadline: clock.now() + BUDGET_MS });
+    const request = { ...embeddingModel, texts: [text], patienceMs: EMBED_MS };
+    const { vectors: made } = await embed(request, { signal, deadline: clock.now() + EMBED_MS });
     const [vector = []] = made;
     const [oldest] = vectors.keys();
     if (vectors.size >= MAX_VECTORS && oldest !== undefined) vectors.delete(oldest);
-    vectors.set(text, vector);
+    vectors.set(key, vector);
     return vector;
-  };
-}
-
-/** What may be tried for one question, while its budget lasts. A failure ends it. */
-function createAttempts(circuit: Circuit, clock: Clock, onFailure: SimilarParts['onFailure']) {
-  let leftMs = BUDGET_MS;
-  /** What the work comes to; nothing when it fails, takes too long or is not tried. */
-  return async function attempt<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>) {
-    const leave = leftMs > 0 && !signal.aborted ? circuit.enter() : undefined;
-    if (!leave) return undefined;
-    const beganAt = clock.now();
-    const over = new AbortController();
-    const fail = (cause?: unknown) => {
-      leave(signal.aborted ? 'left' : 'failed');
-      if (!signal.aborted) onFailure(cause);
-      leftMs = 0;
-    };
-    try {
-      const working = work(AbortSignal.any([signal, over.signal])).then((result) => ({ result }));
-      const done = await within(leftMs, working, clock);
-      if (done) leave('worked');
-      else fail();
-      return done?.result;
-    } catch (cause) {
-      fail(cause);
-      return undefined;
-    } finally {
-      over.abort();
-      leftMs -= clock.now() - beganAt;
-    }
   };
 }
 
@@ -165,12 +160,16 @@ const toWanted = (request: ChatRequest, own: IndexedQuestion): Omit<Wanted, 'vec
   figures: own.figures,
 });
 
-/** The index was asked for these only, and is not believed. */
+/** The index was asked for these only; others may have written to it. */
 const isWanted = (entry: IndexedQuestion, wanted: Omit<Wanted, 'vector' | 'now'>, now: number): boolean =>
   wanted.tenants.includes(entry.tenant) &&
   wanted.audiences.includes(entry.audience) &&
-  entry.figures === wanted.figures &&
+  wanted.figures === (entry.audience === CURATED ? toFigures(entry.question) : entry.figures) &&
   entry.expires > now;
+
+/** Whether it is there for at least half as long as a new one would be. */
+const lastsHalf = (entry: IndexedQuestion, own: IndexedQuestion, now: number): boolean =>
+  entry.expires - now >= (own.expires - now) / 2;
 
 /** By which the table has the answer, if it has one for this request. */
 const toKeys = (request: ChatRequest, question: string, entry: IndexedQuestion): AnswerKeys =>

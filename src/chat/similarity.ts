@@ -35,11 +35,20 @@ export const CURATED = 'curated';
 /** The last second of the year 9999. */
 const NEVER = 253_402_300_799;
 
-/** What is compared of a question: its canonical form. Nothing for one that is too long to be a key, or blank. */
+/**
+ * What is compared of a question: its canonical form. Nothing for one that is too long to be a key, or blank, or no prose: letter case, line
+ * breaks and signs may be all the difference between two lines of code, and vectors hardly know them.
+ */
 export function toComparable(question: string): string | undefined {
   const canonical = toCanonicalQuestion(question);
-  return canonical !== '' && toCuratedKey(question) === canonical ? canonical : undefined;
+  const isKey = canonical !== '' && toCuratedKey(question) === canonical;
+  return isKey && isProse(question.normalize('NFC').trim()) ? canonical : undefined;
 }
+
+/** One line of letters, numbers and the marks between sentences; no symbols, brackets, options such as `-x`, nor a factorial. */
+const isProse = (text: string) =>
+  /^(?:[\p{L}\p{M}\p{N}\p{Zs}\t]|(?![[\]{}\\_*#@;])\p{P})*$/u.test(text) &&
+  !/(?:^|\s)[-–—]\S|\p{N}!/u.test(text);
 
 /** The question of an operator's answer, which is there until `ttl`, in seconds since the epoch. `comparable` is its key. */
 export const toCuratedEntry = (
@@ -72,7 +81,7 @@ export const toLearnedEntry = (
 });
 
 /** The numbers of a text in their order: `error 502 on page 3` has `502 3`. Vectors hardly tell one number from another. */
-export const toFigures = (text: string): string => (text.match(/\p{Nd}+/gu) ?? []).join(' ');
+export const toFigures = (text: string): string => (text.match(/\p{N}+/gu) ?? []).join(' ');
 
 /** The cosine of the angle between two vectors, from -1 to 1; 0 where one of them has no direction. */
 export function similarityOf(one: readonly number[], other: readonly number[]): number {

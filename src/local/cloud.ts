@@ -87,7 +87,7 @@ export async function openCloud(parts: CloudParts): Promise<Cloud> {
     places,
     async close() {
       clearInterval(sweeping);
-      await Promise.all([dynamodb.close(), opensearch.close()]);
+      await dynamodb.close();
     },
   };
 }

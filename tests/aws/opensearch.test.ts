@@ -83,7 +83,7 @@ const openAt = (
 
 /** How all three calls end. */
 async function errorsOf({ index }: Awaited<ReturnType<typeof open>>) {
-  const calls = [index.nearest(wanted, never), index.add([entry(1)], never), index.known(['a'], never)];
+  const calls = [index.nearest(wanted, never), index.add([entry(1)], never), index.known(['a'], 0, never)];
   return await Promise.all(calls.map(errorOf));
 }
 
@@ -109,7 +109,7 @@ for (const service of ['es', 'aoss'] as const) {
     await using opened = await open({ service });
     const { index, calls } = opened;
     assert.equal(await index.nearest(wanted, never), []);
-    assert.equal(await index.known(['at 1'], never), new Set());
+    assert.equal(await index.known(['at 1'], 0, never), new Set());
     assert.equal(calls, [`POST /${NAME}/_search`, `POST /${NAME}/_search`]);
   });
 
@@ -205,7 +205,15 @@ for (const service of ['es', 'aoss'] as const) {
     const curated = (degrees: number) => entry(degrees, { tenant: EVERYBODY, audience: CURATED });
     await index.add([curated(1), curated(1), curated(2), curated(3), entry(4)], never);
     const asked = ['at 1', 'at 2', 'at 4', 'at 5'];
-    assert.equal(await index.known(asked, never), new Set(['at 1', 'at 2']));
+    assert.equal(await index.known(asked, 0, never), new Set(['at 1', 'at 2']));
+  });
+
+  searching('does not know an operator’s question that ends sooner than it should', async () => {
+    await using opened = await open({ service });
+    const { index } = opened;
+    await index.add([entry(1, { audience: CURATED, expires: 2_000 })], never);
+    assert.is((await index.known(['at 1'], 2_000, never)).size, 1);
+    assert.is((await index.known(['at 1'], 2_001, never)).size, 0);
   });
 
   searching('is closed to a wrong secret', async () => {
@@ -310,9 +318,15 @@ failing('has not taken what its reply says nothing of', async () => {
   assert.is((await errorOf(opened.index.add([entry(1), entry(2)], never))).status, 200);
 });
 
+failing('is not one whose endpoint ends with a stroke', async () => {
+  await using opened = await open();
+  assert.equal(await openAt(`${opened.url}/`).nearest(wanted, never), []);
+  assert.equal(opened.calls, [`POST /${NAME}/_search`]);
+});
+
 failing('is not asked for no questions at all', async () => {
   await using opened = await open({});
-  assert.equal(await opened.index.known([], never), new Set());
+  assert.equal(await opened.index.known([], 0, never), new Set());
   assert.equal(opened.calls, []);
 });
 
@@ -377,6 +391,11 @@ believing('is dropped where it is no entry, and the rest is taken', async () => 
     await using opened = await replying(hitsOf(other, source));
     assert.equal(questionsOf(await opened.index.nearest(wanted, never)), ['a question'], inspect(other));
   }
+});
+
+believing('is an error where it is not one entry, which else nobody would hear of', async () => {
+  await using opened = await replying(hitsOf({ answer: 'Nonsense.' }, 'text'));
+  assert.is((await errorOf(opened.index.nearest(wanted, never))).status, 200);
 });
 
 believing('is not more than five entries', async () => {

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { toCuratedKey } from '../../src/chat/answer-keys.ts';
 import type { ChatRequest } from '../../src/chat/request.ts';
 import { toCuratedEntry } from '../../src/chat/similarity.ts';
-import { begin, end, text, usage } from '../helpers/app.ts';
+import { begin, end, text } from '../helpers/app.ts';
 import { endOf, memoryAnswers, modelOf, type Step, startProcess, textOf } from '../helpers/cache.ts';
 import { createManualClock, settle } from '../helpers/manual-clock.ts';
 import { chatRequest, question } from '../helpers/requests.ts';
@@ -119,8 +119,28 @@ similar('is neither searched nor indexed where the request is not to touch the c
   assert.equal([seen.embedded.length, entries.length], [0, 1]);
 });
 
-similar('is not indexed where its answer is not learned', async () => {
-  const { ask, entries } = setUp([begin, text('A cage'), { type: 'end', stopReason: 'max_tokens', usage }]);
+similar('is indexed while it is answered, and nobody waits for that', async () => {
+  const { hear, entries, trouble, clock } = setUp([begin, text('A cage'), 250, end]);
+  trouble.nearest = 200;
+  trouble.add = 240;
+  const hearing = hear();
+  await clock.advance(460);
+  await hearing.over;
+  assert.equal([endOf(hearing), entries.length], ['done', 1]);
+});
+
+similar('is indexed before its end is told, where that takes no longer than may be waited', async () => {
+  const { hear, entries, trouble, clock } = setUp(whole);
+  trouble.add = 100;
+  const hearing = hear();
+  await clock.advance(99);
+  assert.equal([endOf(hearing), entries.length], ['text-delta', 0]);
+  await clock.advance(2);
+  assert.equal([endOf(hearing), entries.length], ['done', 1]);
+});
+
+similar('is not indexed where another model answers in its place', async () => {
+  const { ask, entries } = setUp([{ type: 'begin', model: 'other-model' }, text('A cage'), end]);
   await ask();
   assert.equal(entries, []);
 });

@@ -27,7 +27,7 @@ circuit('lets everybody through while tries work', () => {
   );
 });
 
-circuit('rests after so many failures on end, and lets nobody through until then', () => {
+circuit('rests after so many failures in a row, and lets nobody through until then', () => {
   const { attempt, clock } = open();
   assert.equal(
     [1, 2, 3].map(() => attempt('failed')),
@@ -82,6 +82,14 @@ circuit('lets the next try when that one has left', () => {
   clock.at = 1_000;
   assert.ok(attempt('left'));
   assert.ok(attempt('worked'));
+});
+
+circuit('goes on resting when one works that had begun before', () => {
+  const { enter, attempt } = open();
+  const leave = enter();
+  for (const _ of [1, 2, 3]) attempt('failed');
+  leave?.('worked');
+  assert.not(attempt('worked'));
 });
 
 circuit('goes on resting when one leaves that had begun before', () => {

@@ -3,7 +3,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toCuratedKey, toLearnedKey, toQuestionDigest } from '../../src/chat/answer-keys.ts';
 import type { ChatRequest } from '../../src/chat/request.ts';
-import { type IndexedQuestion, toCuratedEntry, toLearnedEntry } from '../../src/chat/similarity.ts';
+import {
+  type IndexedQuestion,
+  similarityOf,
+  toCuratedEntry,
+  toLearnedEntry,
+} from '../../src/chat/similarity.ts';
 import { memoryAnswers } from '../helpers/cache.ts';
 import { createManualClock, settle } from '../helpers/manual-clock.ts';
 import { chatRequest, question } from '../helpers/requests.ts';
@@ -103,11 +108,33 @@ finding('is not looked for where the setting is off, or where it is too long or 
   assert.equal(seen.embedded, []);
 });
 
-finding('is embedded once, however often it is asked and whoever asks', async () => {
+finding('is embedded once for each tenant, however often it is asked', async () => {
   const { find, seen } = setUp();
-  for (const text of [ASKED, 'explain  a CAGE to me?', ASKED]) await find(text, asking({ caller: bob }));
+  for (const text of [ASKED, 'explain  a CAGE to me?', ASKED]) await find(text);
   assert.equal(seen.embedded, ['explain a cage to me']);
   assert.is(seen.wanted.length, 3);
+  await find(ASKED, asking({ caller: bob }));
+  assert.is(seen.embedded.length, 2, 'how soon an answer is there must not tell what others ask');
+});
+
+finding('is as near as can be to itself, also where the index has its vector rounded', async () => {
+  const { answers, rows, clock } = setUp();
+  rows.set(CAGE, { origin: 'curated', text: 'A cage.', reasoning: '' });
+  const rounded = (nearness: number) => vectorAt(nearness).map(Math.fround);
+  const isLess = (nearness: number) => similarityOf(vectorAt(nearness), rounded(nearness)) < 1;
+  const nearness = Array.from({ length: 99 }, (_, n) => n / 100).find(isLess) ?? Number.NaN;
+  const { similar, entries } = startSimilar({ [CAGE]: nearness }, answers, clock);
+  entries.push(toCuratedEntry(CAGE, rounded(nearness)));
+  const request = asking({ caching: { ...caching, similarThreshold: 1 } });
+  assert.is((await similar(request, CAGE)?.find(never))?.text, 'A cage.');
+});
+
+finding('has whoever runs it told of an answer that was altered', async () => {
+  const { curate, find, answers, seen } = setUp();
+  curate('What is a cage?', 'A cage.');
+  answers.find = async () => ({ wasAltered: true });
+  assert.is(await find(), undefined);
+  assert.equal(seen.notices, ['answer-altered']);
 });
 
 finding('keeps the vectors of the latest 500 questions', async () => {
@@ -170,7 +197,7 @@ const truth: IndexedQuestion = toCuratedEntry(CAGE, vectorAt(1));
 const untrue: Record<string, Partial<IndexedQuestion>> = {
   tenant: { tenant: 'bob' },
   audience: { audience: 'f'.repeat(64) },
-  numbers: { figures: '7' },
+  numbers: { question: 'what is cage 7' },
   'an end that has come': { expires: 1_000 },
   'a vector far away': { vector: [0, 1] },
   'a vector of no length': { vector: [] },
@@ -181,12 +208,20 @@ for (const [what, changes] of Object.entries(untrue)) {
     const { curate, rows, find, lies } = setUp();
     curate('What is a cage?', 'A cage.');
     rows.set('learned#1', learned('Secret.'));
+    rows.set('what is cage 7', { origin: 'curated', text: 'Another.', reasoning: '' });
     lies.hits = [truth];
     assert.is((await find())?.text, 'A cage.');
     lies.hits = [{ ...truth, ...changes }];
     assert.is(await find(), undefined);
   });
 }
+
+others('is not found through an entry of its own that has another number', async () => {
+  const { learn, find, lies, entries } = setUp();
+  await learn(asking(), 'What is a cage?', 'Metal.');
+  lies.hits = entries.map((entry) => ({ ...entry, figures: '7' }));
+  assert.is(await find(), undefined);
+});
 
 others('serves nobody else, whatever the index says', async () => {
   const { answers, clock, lies, find } = setUp();
@@ -219,7 +254,8 @@ const adding = suite('a question whose answer was learned');
 const learnedOnce = async ({ similar }: ReturnType<typeof setUp>, text = ASKED, request = asking()) => {
   const search = similar(request, text);
   const answer = await search?.find(never);
-  await search?.add(never);
+  search?.add(never);
+  await search?.added();
   return answer;
 };
 
@@ -254,11 +290,37 @@ adding('is added for each tenant, and again when the entry before it has ended',
   assert.is(stage.entries.length, 3);
 });
 
+adding('is added again when the entry before it lasts less than half of its time', async () => {
+  const stage = setUp();
+  await learnedOnce(stage);
+  await stage.clock.advance(caching.ttlSeconds * 500);
+  await learnedOnce(stage);
+  assert.is(stage.entries.length, 1);
+  await stage.clock.advance(1_000);
+  await learnedOnce(stage);
+  assert.is(stage.entries.length, 2);
+});
+
 adding('is looked for first where nobody has, as when an answer is refreshed', async () => {
   const stage = setUp();
-  await stage.similar(asking(), ASKED)?.add(never);
-  await stage.similar(asking(), ASKED)?.add(never);
+  for (const _ of [1, 2]) {
+    const search = stage.similar(asking(), ASKED);
+    search?.add(never);
+    await search?.added();
+  }
   assert.is(stage.entries.length, 1);
+});
+
+adding('says nothing of how adding goes where it is there already', async () => {
+  const stage = setUp();
+  await learnedOnce(stage);
+  stage.trouble.add = new Error('down');
+  const words = ['one', 'two', 'three', 'four', 'five', 'six', 'seven'];
+  for (const word of words) {
+    await learnedOnce(stage, word);
+    await learnedOnce(stage);
+  }
+  assert.is(stage.seen.failures.length, 5);
 });
 
 adding('is not added where the look before failed', async () => {
@@ -267,7 +329,8 @@ adding('is not added where the look before failed', async () => {
   const search = stage.similar(asking(), ASKED);
   await search?.find(never);
   stage.trouble.nearest = undefined;
-  await search?.add(never);
+  search?.add(never);
+  await search?.added();
   assert.equal(stage.entries, []);
   assert.is(stage.seen.wanted.length, 1);
 });
@@ -301,12 +364,46 @@ failing('costs at most 300 ms together with adding what was learned', async () =
   trouble.add = 'hang';
   const search = similar(asking(), ASKED);
   let isOver = false;
-  search?.find(never).then(() => search.add(never).then(() => (isOver = true)));
+  search
+    ?.find(never)
+    .then(() => {
+      search.add(never);
+      return search.added();
+    })
+    .then(() => (isOver = true));
   await clock.advance(200);
   assert.not(isOver);
   await clock.advance(100);
   assert.ok(isOver);
   assert.equal(entries, []);
+});
+
+failing('goes on finding where it can no more be added to, and waits for that no more', async () => {
+  const { similar, trouble, clock, curate, seen } = setUp();
+  curate('What is a cage?', 'A cage.');
+  trouble.add = 'hang';
+  const waits: number[] = [];
+  for (let n = 0; n < 7; n++) {
+    const search = similar(
+      asking(),
+      `question ${n}`.replace(/\d/, (digit) => 'abcdefg'[Number(digit)] ?? ''),
+    );
+    await search?.find(never);
+    search?.add(never);
+    const beganAt = clock.now();
+    let isOver = false;
+    search?.added().then(() => {
+      isOver = true;
+      waits.push(clock.now() - beganAt);
+    });
+    while (!isOver) await clock.advance(10);
+  }
+  assert.equal(
+    waits.map((ms) => ms > 0),
+    [true, true, true, true, true, false, false],
+  );
+  assert.is(seen.failures.length, 5);
+  assert.is((await similar(asking(), ASKED)?.find(never))?.text, 'A cage.');
 });
 
 failing('is not asked any more after five failures on end, for half a minute', async () => {

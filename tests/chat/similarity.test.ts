@@ -48,13 +48,37 @@ nearness.run();
 const comparing = suite('what is compared of a question');
 
 comparing('is its canonical form', () => {
-  assert.is(toComparable('  What IS\na Faraday cage?! '), 'what is a faraday cage');
+  assert.is(toComparable('  What IS\ta Faraday  cage?! '), 'what is a faraday cage');
+});
+
+comparing('is there for prose of any language', () => {
+  const prose = [
+    'Was kostet das – ungefähr?',
+    '¿Qué es una jaula?',
+    '法拉第笼是什么？',
+    'ما هو قفص فاراداي؟',
+    'Who said “don’t, it’s 5 (or 6)”: he & she, and/or 7 %?',
+    'Is the well-known site down!',
+  ];
+  for (const text of prose) assert.type(toComparable(text), 'string', text);
 });
 
 const uncompared = {
   blank: ' \n',
   'too long for a key': 'x'.repeat(1_501),
   'like a learned key': 'learned#1',
+  'of several lines': 'fix: for i in r:\n  a()\n  b()',
+  'an option that letter case decides on': 'Explain git branch -D x',
+  'an option at its beginning': '-D is what',
+  'a factorial': 'what is 5!',
+  'an assignment': 'what is x = 1',
+  'an element': 'what does f[0] do',
+  'a member in braces': 'what is {a}',
+  'a name of a variable': 'what is a_b',
+  'a path of Windows': 'what is in C:\\a',
+  'two statements': 'what does a; b do',
+  'a comparison': 'is a<b',
+  'a power': 'what is 2^3',
 };
 for (const [what, text] of Object.entries(uncompared)) {
   comparing(`is nothing where it is ${what}`, () => assert.is(toComparable(text), undefined));
@@ -64,6 +88,7 @@ comparing('are its numbers besides, in their order and of any script', () => {
   assert.is(toFigures('error 502 on page 3'), '502 3');
   assert.is(toFigures('version 2.5, not 2.50'), '2 5 2 50');
   assert.is(toFigures('خطأ ٥٠٢'), '٥٠٢');
+  assert.is(toFigures('x² or x³, ½'), '² ³ ½');
   assert.is(toFigures('no number'), '');
 });
 

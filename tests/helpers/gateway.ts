@@ -225,7 +225,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       await Promise.all([stop(server), stop(aws)]);
       bedrock.destroy();
       dynamo.destroy();
-      await Promise.all([database.close(), openSearch.close()]);
+      await database.close();
       await simulator.close();
     },
   };

@@ -9,10 +9,10 @@ import {
 
 export const searchKeys = { accessKeyId: 'AKIASEARCH', secretAccessKey: 'of the search' };
 
-/** Its `close` gives the port back, too. */
+/** `close` gives the port back. */
 export async function startOpenSearch(
   options: Partial<OpenSearchServerOptions> = {},
-): Promise<OpenSearchServer & { readonly url: string }> {
+): Promise<OpenSearchServer & { readonly url: string; close(): Promise<void> }> {
   const { accessKeyId, secretAccessKey } = searchKeys;
   const search = createOpenSearchServer({
     secretOf: (id) => (id === accessKeyId ? secretAccessKey : undefined),
@@ -26,7 +26,6 @@ export async function startOpenSearch(
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
-      await search.close();
     },
   };
 }

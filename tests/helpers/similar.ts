@@ -2,6 +2,7 @@
 import type { Answers } from '../../src/chat/answers.ts';
 import type { Clock } from '../../src/chat/clock.ts';
 import type { Embed } from '../../src/chat/embed.ts';
+import type { CacheNotice } from '../../src/chat/lookup.ts';
 import { createSimilar, type QuestionIndex, type Wanted } from '../../src/chat/similar.ts';
 import { type IndexedQuestion, similarityOf } from '../../src/chat/similarity.ts';
 
@@ -23,7 +24,13 @@ export function startSimilar(
   clock: Clock,
 ) {
   const entries: IndexedQuestion[] = [];
-  const seen = { embedded: [] as string[], wanted: [] as Wanted[], failures: [] as unknown[], letGo: 0 };
+  const seen = {
+    embedded: [] as string[],
+    wanted: [] as Wanted[],
+    failures: [] as unknown[],
+    notices: [] as string[],
+    letGo: 0,
+  };
   const trouble: { embed: Trouble; nearest: Trouble; add: Trouble } = {
     embed: undefined,
     nearest: undefined,
@@ -71,7 +78,10 @@ export function startSimilar(
       entries.push(...added);
     },
   };
-  const onFailure = (cause?: unknown) => void seen.failures.push(cause);
-  const similar = createSimilar({ index, embed, answers, clock, onFailure });
+  const notify = ({ type, cause }: CacheNotice) => {
+    if (type === 'similar-unavailable') seen.failures.push(cause);
+    else seen.notices.push(type);
+  };
+  const similar = createSimilar({ index, embed, answers, clock, notify });
   return { similar, entries, seen, trouble, lies };
 }

@@ -196,10 +196,24 @@ indexing(
 );
 
 indexing(
+  'a question that was to end is indexed anew once it is to stay, and else only once',
+  withSearch(async (bench) => {
+    const [one = {}, other = {}] = pairsOf(2);
+    const ending = bench.write([{ ...one, ttl: NOW + 100 }, other]);
+    await bench.upload(ending);
+    await bench.upload(ending);
+    assert.is((await bench.entries()).length, 2);
+    await bench.upload(bench.write([one, other], 'stays.json'));
+    assert.is((await bench.entries()).length, 3);
+    assert.is((await bench.nearest(keysOf(1)[0] ?? '', NOW + 100)).length, 1);
+  }),
+);
+
+indexing(
   'a question that is too long for a key is written, not indexed, and told',
   withSearch(async (bench) => {
     const path = bench.write([...pairsOf(2), { pk: TOO_LONG, answer: 'a' }]);
-    const told = 'Too long to be compared, and found in their own words only: 1\n';
+    const told = 'Too long or no prose, so found in their own words only: 1\n';
     assert.equal(await bench.upload(path), {
       code: 0,
       out: `3 written, 0 rejected, 2 indexed\n${told}`,

@@ -27,7 +27,7 @@ export type Indexes = {
 const ENDING = '.jsonl';
 
 /**
- * Nothing is kept without a folder. Of two on one folder neither sees what the other adds: open one only.
+ * Nothing is kept without a folder. Of two on one folder neither sees what the other adds, and may lose it: open one only.
  *
  * @throws `Error` with a sentence for whoever starts the gateway when the folder cannot be read
  */
@@ -89,7 +89,10 @@ const firstLine = z.object({ uuid: z.string(), definition });
 const documentLine = z.object({
   id: z.string(),
   source: z.record(z.string(), z.unknown()),
-  vectors: z.record(z.string(), z.base64()),
+  vectors: z.record(
+    z.string(),
+    z.base64().refine((text) => Buffer.byteLength(text, 'base64') % 4 === 0),
+  ),
 });
 
 const toLine = (value: object) => `${JSON.stringify(value)}\n`;

@@ -40,8 +40,6 @@ export type OpenSearchServer = {
   readonly handle: RequestListener;
   /** What it was asked, oldest first: `POST /name/_search`, without the prefix. The last 1,000. */
   readonly calls: readonly string[];
-  /** All is on disk when it resolves. */
-  close(): Promise<void>;
 };
 
 const MAX_CALLS = 1_000;
@@ -79,7 +77,7 @@ export function createOpenSearchServer(options: OpenSearchServerOptions): OpenSe
     }
   }
 
-  return { handle: createAwsListener(answer), calls, close: async () => {} };
+  return { handle: createAwsListener(answer), calls };
 }
 
 function spoil(service: OpenSearchService, fault: OpenSearchFault) {

@@ -90,10 +90,13 @@ keeping('have what was whole, wherever the writing broke off, and take more', ()
   }
 });
 
+const withVector = (vector: string) => JSON.stringify({ id: 'x', source: {}, vectors: { vector } });
+
 keeping('pass over a line that is none of theirs', () => {
   using kept = folder();
   add(openIndexes(kept.path), 'a');
-  appendFileSync(kept.file, 'no JSON\n{"id":1}\n\n{"id":"x","source":{},"vectors":{"vector":"?"}}\n');
+  const lines = ['no JSON', '{"id":1}', '', ...['?', 'AAAA'].map(withVector)];
+  appendFileSync(kept.file, `${lines.join('\n')}\n`);
   add(openIndexes(kept.path), 'b');
   assert.equal(namesIn(openIndexes(kept.path)), ['a', 'b']);
 });

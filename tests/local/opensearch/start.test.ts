@@ -90,7 +90,7 @@ starting('are found in the built-in index by whoever signs as nobody in particul
   const credentials = { AWS_ACCESS_KEY_ID: 'AKIAREAL', AWS_SECRET_ACCESS_KEY: 'of the account' };
   const running = await start({ ...credentials, AWS_ENDPOINT_URL_BEDROCK_RUNTIME: 'http://127.0.0.1:9' });
   const ask = (id: string, secret: string) =>
-    indexOf(running.output(), id, secret).known(['a question'], never);
+    indexOf(running.output(), id, secret).known(['a question'], 0, never);
   assert.equal(await ask('local', 'local'), new Set());
   assert.equal(await ask('AKIAREAL', 'of the account'), new Set());
   assert.equal(await ask(ACCESS_KEY.accessKeyId, ACCESS_KEY.secretAccessKey), new Set());
@@ -108,7 +108,7 @@ starting('are found after a restart', async () => {
   await first.stop();
   assert.equal(readdirSync(join(folder, '.local', 'opensearch')), ['questions.jsonl']);
   const second = await startIn(folder);
-  assert.equal(await indexOf(second.output()).known(['a question'], never), new Set(['a question']));
+  assert.equal(await indexOf(second.output()).known(['a question'], 0, never), new Set(['a question']));
   await second.stop();
   rmSync(folder, { recursive: true });
 });
