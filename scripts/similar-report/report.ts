@@ -3,7 +3,6 @@
  */
 import { styleText } from 'node:util';
 import { plot } from 'asciichart';
-import { toVisible } from '../call/screen.ts';
 import { type Findings, findSafe, type Match, type Rate, STEPS } from './rates.ts';
 
 export type Look = {
@@ -83,7 +82,7 @@ function toLines({ asked, nearest, isMeant, similarity }: Match, unlessMeant: st
   return `  ${similarity.toFixed(4)}  ${toLine(asked)}\n          ${found}\n`;
 }
 
-const toLine = (text: string) => toVisible(text.replaceAll(/\s+/g, ' '));
+const toLine = (text: string) => text.trim().replaceAll(/\s+/g, ' ');
 
 function toAdvice(safe: Rate | undefined, paraphrases: number, option: string): string {
   if (!safe)

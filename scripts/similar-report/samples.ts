@@ -53,7 +53,9 @@ function toText(item: Item, field: string): Text {
   const text = item[field];
   const comparable = typeof text === 'string' ? toComparable(text) : undefined;
   if (typeof text === 'string' && comparable !== undefined) return { text, comparable };
-  throw new FieldProblem(`${field} must be a text that is not blank and has at most 1,500 bytes.`);
+  throw new FieldProblem(
+    `${field} must be prose on one line, without brackets and symbols, of at most 1,500 bytes: other texts are not compared.`,
+  );
 }
 
 async function readList<T>(path: string, take: (item: Item) => T): Promise<T[]> {

@@ -45,9 +45,9 @@ export function toComparable(question: string): string | undefined {
   return isKey && isProse(question.normalize('NFC').trim()) ? canonical : undefined;
 }
 
-/** One line of letters, numbers and the marks between sentences; no symbols, brackets, options such as `-x`, nor a factorial. */
+/** One line of letters (and what joins them), numbers and the marks between sentences; no symbols, brackets, options such as `-x`, nor a factorial. */
 const isProse = (text: string) =>
-  /^(?:[\p{L}\p{M}\p{N}\p{Zs}\t]|(?![[\]{}\\_*#@;])\p{P})*$/u.test(text) &&
+  /^(?:[\p{L}\p{M}\p{N}\p{Zs}\t\u200c\u200d]|(?![[\]{}\\_*#@;])\p{P})*$/u.test(text) &&
   !/(?:^|\s)[-–—]\S|\p{N}!/u.test(text);
 
 /** The question of an operator's answer, which is there until `ttl`, in seconds since the epoch. `comparable` is its key. */

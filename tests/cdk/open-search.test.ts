@@ -63,7 +63,7 @@ async function callsOfTheGateway(): Promise<readonly string[]> {
     await index.add([toCuratedEntry('hello', vector)], signal);
     const wanted = { tenants: ['*'], audiences: [CURATED], figures: '', vector, now: 0 };
     assert.is((await index.nearest(wanted, signal)).length, 1);
-    assert.equal([...(await index.known(['hello'], signal))], ['hello']);
+    assert.equal([...(await index.known(['hello'], 0, signal))], ['hello']);
     return stand.calls;
   } finally {
     await stand.close();

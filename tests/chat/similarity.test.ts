@@ -57,6 +57,7 @@ comparing('is there for prose of any language', () => {
     '¿Qué es una jaula?',
     '法拉第笼是什么？',
     'ما هو قفص فاراداي؟',
+    'قفس فارادی چه کار می\u200cکند؟',
     'Who said “don’t, it’s 5 (or 6)”: he & she, and/or 7 %?',
     'Is the well-known site down!',
   ];

@@ -299,12 +299,12 @@ command(
 );
 
 command(
-  'no threshold is advised where none is safe, and nothing that was asked steers the terminal',
+  'no threshold is advised where none is safe',
   withSimulator(async (bench) => {
     const [said = ''] = writeBoth(bench);
-    const near = bench.write('near.json', [{ question: cage, asked: 'What is \x1b[2Ja\nFaraday CAGES' }]);
+    const near = bench.write('near.json', [{ question: cage, asked: 'What is a Faraday CAGES' }]);
     const { out } = await bench.run([said, near, '--local']);
-    assert.match(out, 'What is ␛[2Ja Faraday CAGES\n');
+    assert.match(out, 'What is a Faraday CAGES\n');
     const none = bench.write('none.json', [
       { question: cage, asked: 'Why does my phone not work in a lift?' },
     ]);
@@ -321,13 +321,15 @@ command(
   'what is wrong with a file is said by its name, the item and the field, before Bedrock is asked',
   withSimulator(async ({ run, write, asked }) => {
     const good = write('good.json', nearMisses);
-    const limits = 'must be a text that is not blank and has at most 1,500 bytes.';
+    const limits =
+      'must be prose on one line, without brackets and symbols, of at most 1,500 bytes: other texts are not compared.';
     const cases: [content: unknown, sentence: string][] = [
       [[{ asked: 'a' }], `, item 1 on line 1: question ${limits}`],
       [
         '[{"question":"a","asked":"b"},\n\n{"question":"c","asked":"?"},{"question":"c"}]',
         `, item 3 on line 3: asked ${limits}`,
       ],
+      [[{ question: 'a', asked: 'it steers the terminal: \x1b[2J' }], `, item 1 on line 1: asked ${limits}`],
       [[{ question: 'a', asked: ' ' }], `, item 1 on line 1: asked ${limits}`],
       [[{ question: 'a', asked: 'x'.repeat(1501) }], `, item 1 on line 1: asked ${limits}`],
       [[null], `, item 1 on line 1: question ${limits}`],
