@@ -9,8 +9,16 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod/mini';
-import type { QuestionIndex, Wanted } from '../chat/similar.ts';
-import { CURATED, embeddingModel, type IndexedQuestion } from '../chat/similarity.ts';
+import type { QuestionIndex } from '../chat/similar.ts';
+import {
+  readEntries,
+  readItems,
+  readQuestions,
+  toDefinition,
+  toDocument,
+  toKnownQuery,
+  toQuery,
+} from './opensearch-documents.ts';
 import { createSignedFetch, type SignedFetchParts } from './signed-fetch.ts';
 
 export type OpenSearchParts = Omit<SignedFetchParts, 'service'> & {
@@ -42,9 +50,6 @@ export class OpenSearchError extends Error {
   }
 }
 
-/** Of the nearest; some may be of answers that are gone. */
-const NEAREST = 5;
-
 /** Longer replies are not read on. The longest that is right has some 40 KB. */
 const MAX_REPLY_BYTES = 1024 * 1024;
 
@@ -52,8 +57,6 @@ const MAX_REPLY_BYTES = 1024 * 1024;
 const TIMEOUT_MS = 10_000;
 
 const EXISTS = 'resource_already_exists_exception';
-
-const VECTOR_BYTES = 4 * embeddingModel.dimensions;
 
 /** The service of an endpoint: collections have `aoss` in their host's name. */
 export const serviceOf = (endpoint: string): OpenSearchService =>
@@ -102,10 +105,10 @@ export function createOpenSearch({ index, ...parts }: OpenSearchParts): OpenSear
   async function create(signal: AbortSignal) {
     const put = (definition: object) => call('PUT', '', JSON.stringify(definition), signal);
     try {
-      await put(toDefinition({ method: faiss })).catch((error) => {
+      await put(toDefinition({ namesEngine: true })).catch((error) => {
         // Newer collections have one engine and refuse whoever names it; elsewhere one that nobody names may not filter.
         if (service === 'es' || !isOf(error, 400) || isOf(error, EXISTS)) throw error;
-        return put(toDefinition({}));
+        return put(toDefinition({ namesEngine: false }));
       });
     } catch (error) {
       // Another process was first.
@@ -117,131 +120,31 @@ export function createOpenSearch({ index, ...parts }: OpenSearchParts): OpenSear
   return {
     async nearest(wanted, signal) {
       const reply = await search(toQuery(wanted), signal);
-      return reply === undefined ? [] : readEntries(reply);
+      return reply === undefined ? [] : readable(readEntries(reply));
     },
 
     async add(entries, signal) {
       if (!isThere) await create(signal);
       const lines = entries.flatMap((entry) => [{ index: {} }, toDocument(entry)]);
       const body = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
-      checkBulk(await call('POST', '/_bulk', body, signal), entries.length);
+      const items = readable(readItems(await call('POST', '/_bulk', body, signal)));
+      if (items.length !== entries.length) throw new OpenSearchError(200);
+      const refused = items.find(({ status }) => status >= 300);
+      if (refused) throw new OpenSearchError(refused.status, errorType(refused));
     },
 
     async known(questions, until, signal) {
       if (questions.length === 0) return new Set();
-      const filter = [
-        { term: { audience: CURATED } },
-        { terms: { question: questions } },
-        { range: { expires: { gt: until - 1 } } },
-      ];
-      const found = { terms: { field: 'question', size: questions.length } };
-      const reply = await search({ size: 0, query: { bool: { filter } }, aggs: { found } }, signal);
-      return new Set(reply === undefined ? [] : readBuckets(reply));
+      const reply = await search(toKnownQuery(questions, until), signal);
+      return new Set(reply === undefined ? [] : readable(readQuestions(reply)));
     },
   };
 }
 
-const keyword = { type: 'keyword' };
-
-const faiss = { name: 'hnsw', engine: 'faiss', space_type: 'l2' };
-
-const toDefinition = (how: { readonly method?: object }): object => ({
-  settings: { index: { knn: true } },
-  mappings: {
-    dynamic: false,
-    properties: {
-      tenant: keyword,
-      audience: keyword,
-      question: keyword,
-      figures: keyword,
-      expires: { type: 'long' },
-      vector: { type: 'knn_vector', dimension: embeddingModel.dimensions, ...how },
-      exact: { type: 'binary' },
-    },
-  },
-});
-
-/** `exact` is the vector once more, as an engine may keep it rounded or not give it back. */
-const toDocument = ({ vector, ...entry }: IndexedQuestion): object => ({
-  ...entry,
-  vector,
-  exact: Buffer.from(Float32Array.from(vector).buffer).toString('base64'),
-});
-
-function toQuery({ tenants, audiences, figures, now, vector }: Wanted): object {
-  const filter = {
-    bool: {
-      filter: [
-        { terms: { tenant: tenants } },
-        { terms: { audience: audiences } },
-        { term: { figures } },
-        { range: { expires: { gt: now } } },
-      ],
-    },
-  };
-  return {
-    size: NEAREST,
-    _source: ['tenant', 'audience', 'question', 'figures', 'expires', 'exact'],
-    query: { knn: { vector: { vector, k: NEAREST, filter } } },
-  };
-}
-
-/** What a hit may hold. Others than the gateway may write to the index. */
-const document = z.object({
-  tenant: z.string().check(z.maxLength(2_048)),
-  audience: z.string().check(z.maxLength(64)),
-  question: z.string().check(z.minLength(1), z.maxLength(1_500)),
-  figures: z.string().check(z.maxLength(1_500)),
-  expires: z.int(),
-  exact: z.base64(),
-});
-
-const searchReply = z.object({ hits: z.object({ hits: z.array(z.unknown()) }) });
-const hit = z.object({ _source: document });
-
-/** Hits that are no entries are dropped. @throws OpenSearchError for what is no reply to a search, and where no hit is an entry */
-function readEntries(reply: unknown): IndexedQuestion[] {
-  const { success, data } = searchReply.safeParse(reply);
-  if (!success) throw new OpenSearchError(200);
-  const entries = data.hits.hits.slice(0, NEAREST).flatMap((found) => {
-    const { success: isEntry, data: entry } = hit.safeParse(found);
-    const vector = isEntry ? toVector(entry._source.exact) : undefined;
-    if (!isEntry || !vector) return [];
-    const { exact: _exact, ...fields } = entry._source;
-    return [{ ...fields, vector }];
-  });
-  if (entries.length === 0 && data.hits.hits.length > 0) throw new OpenSearchError(200);
-  return entries;
-}
-
-function toVector(exact: string): readonly number[] | undefined {
-  const bytes = Buffer.from(exact, 'base64');
-  if (bytes.length !== VECTOR_BYTES) return undefined;
-  const vector = Array.from({ length: embeddingModel.dimensions }, (_, at) => bytes.readFloatLE(4 * at));
-  return vector.every(Number.isFinite) ? vector : undefined;
-}
-
-const bucketsReply = z.object({
-  aggregations: z.object({ found: z.object({ buckets: z.array(z.object({ key: z.string() })) }) }),
-});
-
-function readBuckets(reply: unknown): string[] {
-  const { success, data } = bucketsReply.safeParse(reply);
-  if (!success) throw new OpenSearchError(200);
-  return data.aggregations.found.buckets.map(({ key }) => key);
-}
-
-const bulkReply = z.object({
-  errors: z.boolean(),
-  items: z.array(z.object({ index: z.object({ status: z.int(), error: z.optional(z.unknown()) }) })),
-});
-
-/** @throws OpenSearchError when at least one was not taken */
-function checkBulk(reply: unknown, count: number) {
-  const { success, data } = bulkReply.safeParse(reply);
-  if (!success || data.items.length !== count) throw new OpenSearchError(200);
-  const refused = data.items.find(({ index }) => index.status >= 300);
-  if (refused) throw new OpenSearchError(refused.index.status, errorType({ error: refused.index.error }));
+/** @throws OpenSearchError where there is nothing to be read */
+function readable<T>(what: T | undefined): T {
+  if (what === undefined) throw new OpenSearchError(200);
+  return what;
 }
 
 const errorReply = z.object({ error: z.object({ type: z.string() }) });
