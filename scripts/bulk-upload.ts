@@ -51,7 +51,7 @@ be changed; write them as text.
 
 With --similar an item counts as written once its question is in the index, too; the questions that go there are in the summary: 60 written,
 0 rejected, 60 indexed. Each that is new takes a call of the model amazon.titan-embed-text-v2:0, --concurrency of them at once. Questions of
-more than 1,500 bytes, and those that are no prose (several lines, brackets, symbols), are not indexed, and are counted. Without --local, OPENSEARCH_DOMAIN_ENDPOINT names the domain or the collection.
+more than 1,500 bytes, and those that are no prose (several lines, symbols, code, addresses), are not indexed, and are counted. Without --local, OPENSEARCH_DOMAIN_ENDPOINT names the domain or the collection.
 
 Files that it leaves beside yours:
   <file>.rejected.jsonl      the items that were not written, each with its number, its line and the reason; none when all were

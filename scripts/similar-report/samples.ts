@@ -54,7 +54,7 @@ function toText(item: Item, field: string): Text {
   const comparable = typeof text === 'string' ? toComparable(text) : undefined;
   if (typeof text === 'string' && comparable !== undefined) return { text, comparable };
   throw new FieldProblem(
-    `${field} must be prose on one line, without brackets and symbols, of at most 1,500 bytes: other texts are not compared.`,
+    `${field} must be prose on one line, without symbols, code and addresses, of at most 1,500 bytes: other texts are not compared.`,
   );
 }
 

@@ -38,6 +38,7 @@ const mishaps = {
   'answer-not-learned': { sentence: 'answer not learned', metric: 'AnswerNotLearned' },
   'turn-lost': { sentence: 'turn not kept', metric: 'TurnLost' },
   'similar-unavailable': { sentence: 'similar questions not searched', metric: 'SimilarUnavailable' },
+  'question-not-indexed': { sentence: 'learned question not indexed', metric: 'SimilarUnavailable' },
 } as const;
 
 export function logSettingsNotice(logger: Log, notice: SettingsNotice, meter: Meter) {

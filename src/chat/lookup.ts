@@ -13,7 +13,12 @@ import type { Similar, SimilarSearch } from './similar.ts';
 
 /** What an operator may want to know. */
 export type CacheNotice = {
-  readonly type: 'cache-unavailable' | 'answer-altered' | 'answer-not-learned' | 'similar-unavailable';
+  readonly type:
+    | 'cache-unavailable'
+    | 'answer-altered'
+    | 'answer-not-learned'
+    | 'similar-unavailable'
+    | 'question-not-indexed';
   readonly cause?: unknown;
 };
 
@@ -82,7 +87,7 @@ async function findOrClaim(parts: CacheParts, lookup: Lookup, owner: string): Pr
   const inTime = async (finding: Promise<Found>) => {
     const beganAt = clock.now();
     const found = await timely(parts, leftMs, finding, 'cache-unavailable');
-    leftMs -= clock.now() - beganAt;
+    leftMs -= Math.max(0, clock.now() - beganAt);
     return found;
   };
   const found = await inTime(answers.find(keys));

@@ -69,6 +69,7 @@ const ROUNDING = 1e-6;
 
 /** Vectors that are kept: some 8 KB each. */
 const MAX_VECTORS = 500;
+const MAX_RECENT = 1_000;
 
 export function createSimilar({ index, embed, answers, clock, notify }: SimilarParts): Similar {
   // Each its own: who may search may be refused to write.
@@ -76,7 +77,8 @@ export function createSimilar({ index, embed, answers, clock, notify }: SimilarP
   const adding = createCircuit({ ...circuitOptions, clock });
   const toVector = createVectors(embed, clock);
   const seconds = () => Math.floor(clock.now() / 1000);
-  const onFailure = (cause?: unknown) => notify({ type: 'similar-unavailable', cause });
+  const recent = createRecent();
+  const tell = (type: CacheNotice['type']) => (cause?: unknown) => notify({ type, cause });
 
   return function similar(request, question) {
     const { similarThreshold: threshold } = request.caching;
@@ -84,16 +86,19 @@ export function createSimilar({ index, embed, answers, clock, notify }: SimilarP
     if (threshold === undefined || text === undefined) return undefined;
     const own = toLearnedEntry(request, question, [], seconds());
     const wanted = toWanted(request, own);
+    const isThere = (entries: readonly IndexedQuestion[]) =>
+      entries.some((entry) => lastsHalf(entry, own, seconds()));
     let leftMs = BUDGET_MS;
-    /** Whether the index lacks this question; not known before the first look. */
-    let isMissing: boolean | undefined;
+    /** Whether the index lacks this question, as far as is known. */
+    let isMissing = !isThere(recent.get(own));
     let addition: Try<void> | undefined;
 
     const look = async (signal: AbortSignal): Promise<readonly KeyedHit[]> => {
       const vector = await toVector(own.tenant, text, signal);
       const entries = await index.nearest({ ...wanted, vector, now: seconds() }, signal);
       const hits = entries.filter((entry) => isWanted(entry, wanted, seconds()));
-      isMissing = !hits.some((entry) => entry.question === own.question && lastsHalf(entry, own, seconds()));
+      const found = hits.filter((entry) => entry.question === own.question);
+      isMissing = !isThere([...found, ...recent.get(own)]);
       return hits
         .map((entry) => ({
           similarity: similarityOf(entry.vector, vector),
@@ -107,31 +112,50 @@ export function createSimilar({ index, embed, answers, clock, notify }: SimilarP
       async find(signal) {
         isMissing = false;
         const beganAt = clock.now();
-        const attempt = startTry({ circuit: finding, signal, clock, onFailure }, async (inner) => {
-          for (const { keys } of await look(inner)) {
-            const { answer, wasAltered } = await answers.find(keys);
-            if (wasAltered) notify({ type: 'answer-altered' });
-            if (answer) return { ...answer, origin: 'similar' as const };
-          }
-          return undefined;
-        });
+        const attempt = startTry(
+          { circuit: finding, signal, clock, onFailure: tell('similar-unavailable') },
+          async (inner) => {
+            for (const { keys } of await look(inner)) {
+              const { answer, wasAltered } = await answers.find(keys);
+              if (wasAltered) notify({ type: 'answer-altered' });
+              if (answer) return { ...answer, origin: 'similar' as const };
+            }
+            return undefined;
+          },
+        );
         const answer = await attempt.within(BUDGET_MS);
-        leftMs -= clock.now() - beganAt;
+        leftMs -= Math.max(0, clock.now() - beganAt);
         return answer;
       },
 
       add(signal) {
-        if (isMissing === false) return;
-        addition = startTry({ circuit: adding, signal, clock, onFailure }, async (inner) => {
-          if (isMissing === undefined) await look(inner);
-          if (!isMissing) return;
-          const vector = await toVector(own.tenant, text, inner);
-          await index.add([{ ...own, vector }], inner);
-        });
+        if (!isMissing) return;
+        addition = startTry(
+          { circuit: adding, signal, clock, onFailure: tell('question-not-indexed') },
+          async (inner) => {
+            const vector = await toVector(own.tenant, text, inner);
+            await index.add([{ ...own, vector }], inner);
+            recent.add(own);
+          },
+        );
       },
 
       added: async () => addition?.within(leftMs),
     };
+  };
+}
+
+/** What this process has added: the index finds it only after a while. */
+function createRecent() {
+  const entries = new Map<string, IndexedQuestion>();
+  const idOf = ({ audience, question }: IndexedQuestion) => `${audience} ${question}`;
+  return {
+    get: (entry: IndexedQuestion): readonly IndexedQuestion[] => [entries.get(idOf(entry)) ?? []].flat(),
+    add(entry: IndexedQuestion) {
+      const [oldest] = entries.keys();
+      if (entries.size >= MAX_RECENT && oldest !== undefined) entries.delete(oldest);
+      entries.set(idOf(entry), entry);
+    },
   };
 }
 

@@ -36,19 +36,24 @@ export const CURATED = 'curated';
 const NEVER = 253_402_300_799;
 
 /**
- * What is compared of a question: its canonical form. Nothing for one that is too long to be a key, or blank, or no prose: letter case, line
- * breaks and signs may be all the difference between two lines of code, and vectors hardly know them.
+ * What is compared of a question: its canonical form. Nothing for one that is too long to be a key, or blank, or no prose: in commands, code
+ * and addresses a capital or a sign may be all the difference, and vectors hardly know them.
  */
 export function toComparable(question: string): string | undefined {
   const canonical = toCanonicalQuestion(question);
   const isKey = canonical !== '' && toCuratedKey(question) === canonical;
-  return isKey && isProse(question.normalize('NFC').trim()) ? canonical : undefined;
+  return isKey && isProse(question.normalize('NFKC').trim()) ? canonical : undefined;
 }
 
-/** One line of letters (and what joins them), numbers and the marks between sentences; no symbols, brackets, options such as `-x`, nor a factorial. */
-const isProse = (text: string) =>
-  /^(?:[\p{L}\p{M}\p{N}\p{Zs}\t\u200c\u200d]|(?![[\]{}\\_*#@;])\p{P})*$/u.test(text) &&
-  !/(?:^|\s)[-–—]\S|\p{N}!/u.test(text);
+/** One line of letters and what joins them, numbers, and the marks of sentences and prices. */
+const PROSE =
+  /^(?:[\p{L}\p{M}\p{N}\p{Zs}\t\u00ad\u200b-\u200f°]|(?![[\]{}\\_*#@;])\p{P}|;(?=\s*$)|(?<=\p{Script=Greek});|\p{Sc}(?!\p{L}))*$/u;
+
+/** An option, a path or an address, a call of a function, an operator, a factorial, a folder. */
+const NO_PROSE =
+  /(?<![\p{L}\p{N}])\p{Pd}+\p{L}|(?:^|\s)(?:[/:!]\S|\.)|\/\/|www\.|&&|--|[\p{L}\p{N}]\(|\p{N}!/u;
+
+const isProse = (text: string) => PROSE.test(text) && !NO_PROSE.test(text);
 
 /** The question of an operator's answer, which is there until `ttl`, in seconds since the epoch. `comparable` is its key. */
 export const toCuratedEntry = (
@@ -80,8 +85,18 @@ export const toLearnedEntry = (
   vector,
 });
 
-/** The numbers of a text in their order: `error 502 on page 3` has `502 3`. Vectors hardly tell one number from another. */
-export const toFigures = (text: string): string => (text.match(/\p{N}+/gu) ?? []).join(' ');
+/**
+ * The numbers of a text in their order, with the marks around them: `error 502 on page -3` has `502 -3`. Vectors hardly tell one number from
+ * another.
+ */
+export function toFigures(text: string): string {
+  const closed = text.replace(
+    /(?<=\p{N})\s+(?=[^\p{L}\p{M}\p{N}\s])|(?<=[^\p{L}\p{M}\p{N}\s,.;:?!])\s+(?=\p{N})/gu,
+    '',
+  );
+  const runs = closed.match(/[^\p{L}\p{M}\s]*\p{N}[^\p{L}\p{M}\s]*/gu) ?? [];
+  return runs.map((run) => run.replace(/^[("'“‘«¿¡]+|[?!.,;:)"'”’»]+$/g, '')).join(' ');
+}
 
 /** The cosine of the angle between two vectors, from -1 to 1; 0 where one of them has no direction. */
 export function similarityOf(one: readonly number[], other: readonly number[]): number {

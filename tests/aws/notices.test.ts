@@ -5,14 +5,18 @@ import { OpenSearchError } from '../../src/aws/opensearch.ts';
 
 const notices = suite('what whoever runs the gateway is told of a mishap');
 
-function tell(cause?: unknown) {
+function tell(cause?: unknown, type: 'similar-unavailable' | 'question-not-indexed' = 'similar-unavailable') {
   const lines: (readonly [string, object])[] = [];
   const counted: string[] = [];
   const write = (message: string, fields: object) => void lines.push([message, fields]);
   const logger = { info: write, warn: write, error: write };
-  logNotice(logger, { type: 'similar-unavailable', cause }, { count: (name) => void counted.push(name) });
+  logNotice(logger, { type, cause }, { count: (name) => void counted.push(name) });
   assert.equal(counted, ['SimilarUnavailable']);
   assert.is(lines.length, 1);
+  assert.is(
+    lines[0]?.[0],
+    type === 'similar-unavailable' ? 'similar questions not searched' : 'learned question not indexed',
+  );
   return lines[0]?.[1];
 }
 
@@ -28,6 +32,7 @@ notices('are the names of all that was thrown, and never a message, which may qu
   const cause = new TypeError('fetch failed', { cause: new RangeError('What is a secret?') });
   assert.equal(tell(cause), { cause: ['TypeError', 'RangeError'] });
   assert.equal(tell(), { cause: [] });
+  assert.equal(tell(undefined, 'question-not-indexed'), { cause: [] });
 });
 
 notices.run();

@@ -301,7 +301,7 @@ adding('is added again when the entry before it lasts less than half of its time
   assert.is(stage.entries.length, 2);
 });
 
-adding('is looked for first where nobody has, as when an answer is refreshed', async () => {
+adding('is added without a look where nobody has looked, as when an answer is refreshed', async () => {
   const stage = setUp();
   for (const _ of [1, 2]) {
     const search = stage.similar(asking(), ASKED);
@@ -309,6 +309,30 @@ adding('is looked for first where nobody has, as when an answer is refreshed', a
     await search?.added();
   }
   assert.is(stage.entries.length, 1);
+});
+
+adding('is not added twice by one process, though the index finds it only after a while', async () => {
+  const stage = setUp();
+  stage.lies.hits = [];
+  await learnedOnce(stage);
+  await learnedOnce(stage);
+  assert.is(stage.entries.length, 1);
+  await learnedOnce(stage, ASKED, asking({ caller: bob }));
+  assert.is(stage.entries.length, 2);
+  await stage.clock.advance(caching.ttlSeconds * 501);
+  await learnedOnce(stage);
+  assert.is(stage.entries.length, 3);
+});
+
+adding('remembers the latest thousand', async () => {
+  const stage = setUp();
+  stage.lies.hits = [];
+  const words = (n: number) => String(n).replace(/\d/g, (digit) => 'abcdefghij'[Number(digit)] ?? '');
+  for (let n = 0; n <= 1_000; n++) await learnedOnce(stage, words(n));
+  await learnedOnce(stage, words(1));
+  assert.is(stage.entries.length, 1_001);
+  await learnedOnce(stage, words(0));
+  assert.is(stage.entries.length, 1_002);
 });
 
 adding('says nothing of how adding goes where it is there already', async () => {

@@ -60,6 +60,14 @@ comparing('is there for prose of any language', () => {
     'قفس فارادی چه کار می\u200cکند؟',
     'Who said “don’t, it’s 5 (or 6)”: he & she, and/or 7 %?',
     'Is the well-known site down!',
+    'Τι ώρα είναι;',
+    'Τι είναι αυτό; Και πώς;',
+    'Wie geht´s?',
+    'Quoi ?',
+    '- Bonjour, ça va ?',
+    'מה השעה\u200f?',
+    'Does it cost $5 or 5 €, at 30 °C?',
+    'What is R&D?',
   ];
   for (const text of prose) assert.type(toComparable(text), 'string', text);
 });
@@ -79,6 +87,17 @@ const uncompared = {
   'a path of Windows': 'what is in C:\\a',
   'two statements': 'what does a; b do',
   'a comparison': 'is a<b',
+  'an option in brackets': 'what is (-rf)',
+  'an option of Windows': 'what does shutdown /s do',
+  'a command of an editor': 'what is :wq',
+  'an address': 'Summarize https://youtu.be/AbCdEf',
+  'an address without its beginning': 'Summarize www.example.test',
+  'a folder': 'what is cd ..',
+  'a call': 'what is f(x)',
+  'two commands': 'what is a && b',
+  'a variable of a shell': 'what is $PATH',
+  'a sign in full width': 'what is C＃',
+  'a decrement': 'what is x--',
   'a power': 'what is 2^3',
 };
 for (const [what, text] of Object.entries(uncompared)) {
@@ -87,10 +106,33 @@ for (const [what, text] of Object.entries(uncompared)) {
 
 comparing('are its numbers besides, in their order and of any script', () => {
   assert.is(toFigures('error 502 on page 3'), '502 3');
-  assert.is(toFigures('version 2.5, not 2.50'), '2 5 2 50');
+  assert.is(toFigures('version 2.5, not 2.50'), '2.5 2.50');
   assert.is(toFigures('خطأ ٥٠٢'), '٥٠٢');
   assert.is(toFigures('x² or x³, ½'), '² ³ ½');
-  assert.is(toFigures('no number'), '');
+  assert.is(toFigures('“no”, it’s no number'), '');
+});
+
+comparing('are those numbers with the marks around them', () => {
+  const alike = ['what is 5-3', 'what is 5 - 3', 'what is “5-3”?', 'what is (5-3).'];
+  assert.equal(new Set(alike.map(toFigures)), new Set(['5-3']));
+  const others = [
+    '5/3',
+    '5 / 3',
+    '5:3',
+    '5·3',
+    '5 3',
+    '53',
+    '-5',
+    '(-5)',
+    '5%',
+    '5 ‰',
+    '5',
+    '$5',
+    '€5',
+    '1,000',
+    '1.000',
+  ];
+  assert.is(new Set(others.map((text) => toFigures(`what is ${text}`))).size, others.length - 2);
 });
 
 comparing.run();

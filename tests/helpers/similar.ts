@@ -79,7 +79,7 @@ export function startSimilar(
     },
   };
   const notify = ({ type, cause }: CacheNotice) => {
-    if (type === 'similar-unavailable') seen.failures.push(cause);
+    if (type === 'similar-unavailable' || type === 'question-not-indexed') seen.failures.push(cause);
     else seen.notices.push(type);
   };
   const similar = createSimilar({ index, embed, answers, clock, notify });

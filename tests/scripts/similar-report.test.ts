@@ -322,7 +322,7 @@ command(
   withSimulator(async ({ run, write, asked }) => {
     const good = write('good.json', nearMisses);
     const limits =
-      'must be prose on one line, without brackets and symbols, of at most 1,500 bytes: other texts are not compared.';
+      'must be prose on one line, without symbols, code and addresses, of at most 1,500 bytes: other texts are not compared.';
     const cases: [content: unknown, sentence: string][] = [
       [[{ asked: 'a' }], `, item 1 on line 1: question ${limits}`],
       [
