@@ -47,7 +47,7 @@ export function toComparable(question: string): string | undefined {
 
 /** One line of letters and what joins them, numbers, and the marks of sentences and prices. */
 const PROSE =
-  /^(?:[\p{L}\p{M}\p{N}\p{Zs}\t\u00ad\u200b-\u200f°]|(?![[\]{}\\_*#@;])\p{P}|;(?=\s*$)|(?<=\p{Script=Greek});|\p{Sc}(?!\p{L}))*$/u;
+  /^(?:[\p{L}\p{M}\p{N}\p{Zs}\t\u00ad\u200b-\u200f°]|(?![[\]{}\\_*#@;])\p{P}|(?<=\p{Script=Greek});|\p{Sc}(?!\p{L}))*$/u;
 
 /** An option, a path or an address, a call of a function, an operator, a factorial, a folder. */
 const NO_PROSE =
