@@ -126,7 +126,7 @@ export async function startRuntime(options: RuntimeOptions = {}): Promise<Runtim
       use(undefined);
       await stop(server);
       dynamo.destroy();
-      await Promise.all([database.close(), openSearch.close()]);
+      await database.close();
       checkLog(lines);
       if (refused.length > 0) throw new Error([...new Set(refused)].join('\n'));
     },
