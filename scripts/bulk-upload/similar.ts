@@ -5,6 +5,7 @@
 import { BedrockRuntimeClient } from '@aws-sdk/client-bedrock-runtime';
 import { createEmbedder } from '../../src/aws/embeddings.ts';
 import { createOpenSearch } from '../../src/aws/opensearch.ts';
+import { createLatest } from '../../src/chat/latest.ts';
 import { embeddingModel, toComparable, toCuratedEntry } from '../../src/chat/similarity.ts';
 import { TABLE_KEY, TABLE_TTL } from '../../src/names.ts';
 import type { Sender } from './batches.ts';
@@ -34,7 +35,7 @@ export function withIndex<Entry extends Prepared>(
   const embed = createEmbedder(bedrock);
   const stored = new WeakMap<Entry, 'written' | 'kept'>();
   const vectors = new WeakMap<Entry, readonly number[]>();
-  const recent = new Set<string>();
+  const recent = createLatest<true>(MAX_RECENT);
 
   /** Only what no earlier try has stored. DynamoDB's name for what is wrong with one of them. */
   async function store(entries: readonly Entry[], isRepeated: boolean): Promise<string | undefined> {
@@ -47,7 +48,7 @@ export function withIndex<Entry extends Prepared>(
   }
 
   async function findMissing(entries: readonly Entry[]): Promise<readonly Entry[]> {
-    const asked = entries.filter((entry) => isComparable(entry) && !recent.has(idOf(entry)));
+    const asked = entries.filter((entry) => isComparable(entry) && !recent.get(idOf(entry)));
     const known = new Set<string>();
     for (const [until, those] of Map.groupBy(asked, expiresOf)) {
       for (const question of await index.known(those.map(keyOf), until, never)) known.add(question);
@@ -71,13 +72,7 @@ export function withIndex<Entry extends Prepared>(
       entries.map((entry) => toCuratedEntry(keyOf(entry), vectors.get(entry) ?? [], ttlOf(entry))),
       never,
     );
-    for (const entry of entries) remember(idOf(entry));
-  }
-
-  function remember(id: string) {
-    recent.add(id);
-    const [oldest = ''] = recent;
-    if (recent.size > MAX_RECENT) recent.delete(oldest);
+    for (const entry of entries) recent.set(idOf(entry), true);
   }
 
   /** Those with which nothing remains to be done, and who has not taken the others. @throws UploadFailure */

@@ -1,6 +1,6 @@
 /**
  * The index of questions in an OpenSearch domain (2.9 or later) or a serverless vector search collection: made at its first use, asked by
- * k-NN with the filter inside the query, and believed in nothing.
+ * k-NN with the filter inside the query, and not taken at its word.
  *
  * What differs between engines and versions is not used: entries have no ids, since a collection takes none, and no score is read, since
  * each engine has its own; an entry carries its vector.

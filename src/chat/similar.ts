@@ -1,12 +1,13 @@
 /**
  * Questions that were asked before in other words. The index only says which question is near; its answer is looked up in the table by keys
- * that are made of the request at hand, so whatever the index says, nobody gets what was learned for somebody else.
+ * that are made of the request at hand, so whatever the index says, nobody gets an answer that he could not ask for in its own words.
  */
 import { keyOfLearned, toCuratedKey, toLearnedKey } from './answer-keys.ts';
 import type { AnswerKeys, Answers, KeptAnswer } from './answers.ts';
 import { createCircuit, startTry, type Try } from './circuit.ts';
 import type { Clock } from './clock.ts';
 import type { Embed } from './embed.ts';
+import { createLatest } from './latest.ts';
 import type { CacheNotice } from './lookup.ts';
 import type { ChatRequest } from './request.ts';
 import {
@@ -69,6 +70,8 @@ const ROUNDING = 1e-6;
 
 /** Vectors that are kept: some 8 KB each. */
 const MAX_VECTORS = 500;
+
+/** Entries that were added. */
 const MAX_RECENT = 1_000;
 
 export function createSimilar({ index, embed, answers, clock, notify }: SimilarParts): Similar {
@@ -77,7 +80,8 @@ export function createSimilar({ index, embed, answers, clock, notify }: SimilarP
   const adding = createCircuit({ ...circuitOptions, clock });
   const toVector = createVectors(embed, clock);
   const seconds = () => Math.floor(clock.now() / 1000);
-  const recent = createRecent();
+  // The index finds what was added only after a while.
+  const recent = createLatest<IndexedQuestion>(MAX_RECENT);
   const tell = (type: CacheNotice['type']) => (cause?: unknown) => notify({ type, cause });
 
   return function similar(request, question) {
@@ -86,11 +90,12 @@ export function createSimilar({ index, embed, answers, clock, notify }: SimilarP
     if (threshold === undefined || text === undefined) return undefined;
     const own = toLearnedEntry(request, question, [], seconds());
     const wanted = toWanted(request, own);
-    const isThere = (entries: readonly IndexedQuestion[]) =>
-      entries.some((entry) => lastsHalf(entry, own, seconds()));
+    const ownId = `${own.audience} ${own.question}`;
+    const isThere = (entries: readonly (IndexedQuestion | undefined)[]) =>
+      entries.some((entry) => entry && lastsHalf(entry, own, seconds()));
     let leftMs = BUDGET_MS;
     /** Whether the index lacks this question, as far as is known. */
-    let isMissing = !isThere(recent.get(own));
+    let isMissing = !isThere([recent.get(ownId)]);
     let addition: Try<void> | undefined;
 
     const look = async (signal: AbortSignal): Promise<readonly KeyedHit[]> => {
@@ -98,7 +103,7 @@ export function createSimilar({ index, embed, answers, clock, notify }: SimilarP
       const entries = await index.nearest({ ...wanted, vector, now: seconds() }, signal);
       const hits = entries.filter((entry) => isWanted(entry, wanted, seconds()));
       const found = hits.filter((entry) => entry.question === own.question);
-      isMissing = !isThere([...found, ...recent.get(own)]);
+      isMissing = !isThere([...found, recent.get(ownId)]);
       return hits
         .map((entry) => ({
           similarity: similarityOf(entry.vector, vector),
@@ -135,7 +140,7 @@ export function createSimilar({ index, embed, answers, clock, notify }: SimilarP
           async (inner) => {
             const vector = await toVector(own.tenant, text, inner);
             await index.add([{ ...own, vector }], inner);
-            recent.add(own);
+            recent.set(ownId, own);
           },
         );
       },
@@ -145,23 +150,9 @@ export function createSimilar({ index, embed, answers, clock, notify }: SimilarP
   };
 }
 
-/** What this process has added: the index finds it only after a while. */
-function createRecent() {
-  const entries = new Map<string, IndexedQuestion>();
-  const idOf = ({ audience, question }: IndexedQuestion) => `${audience} ${question}`;
-  return {
-    get: (entry: IndexedQuestion): readonly IndexedQuestion[] => [entries.get(idOf(entry)) ?? []].flat(),
-    add(entry: IndexedQuestion) {
-      const [oldest] = entries.keys();
-      if (entries.size >= MAX_RECENT && oldest !== undefined) entries.delete(oldest);
-      entries.set(idOf(entry), entry);
-    },
-  };
-}
-
 /** Makes the vector of a text, or has it from before. Each tenant has its own, or how soon it is there would tell what others ask. */
 function createVectors(embed: Embed, clock: Clock) {
-  const vectors = new Map<string, readonly number[]>();
+  const vectors = createLatest<readonly number[]>(MAX_VECTORS);
   return async (tenant: string, text: string, signal: AbortSignal): Promise<readonly number[]> => {
     const key = JSON.stringify([tenant, text]);
     const known = vectors.get(key);
@@ -169,23 +160,24 @@ function createVectors(embed: Embed, clock: Clock) {
     const request = { ...embeddingModel, texts: [text], patienceMs: EMBED_MS };
     const { vectors: made } = await embed(request, { signal, deadline: clock.now() + EMBED_MS });
     const [vector = []] = made;
-    const [oldest] = vectors.keys();
-    if (vectors.size >= MAX_VECTORS && oldest !== undefined) vectors.delete(oldest);
     vectors.set(key, vector);
     return vector;
   };
 }
 
+/** What an entry has to agree with. */
+type Agreement = Omit<Wanted, 'vector' | 'now'>;
+
 type KeyedHit = { readonly similarity: number; readonly keys: AnswerKeys };
 
-const toWanted = (request: ChatRequest, own: IndexedQuestion): Omit<Wanted, 'vector' | 'now'> => ({
+const toWanted = (request: ChatRequest, own: IndexedQuestion): Agreement => ({
   tenants: [EVERYBODY, own.tenant],
   audiences: request.caching.curated ? [CURATED, own.audience] : [own.audience],
   figures: own.figures,
 });
 
 /** The index was asked for these only; others may have written to it. */
-const isWanted = (entry: IndexedQuestion, wanted: Omit<Wanted, 'vector' | 'now'>, now: number): boolean =>
+const isWanted = (entry: IndexedQuestion, wanted: Agreement, now: number): boolean =>
   wanted.tenants.includes(entry.tenant) &&
   wanted.audiences.includes(entry.audience) &&
   wanted.figures === (entry.audience === CURATED ? toFigures(entry.question) : entry.figures) &&

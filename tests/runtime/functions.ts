@@ -59,14 +59,14 @@ export function synthesizeFunctions(outdir: string): DeployedFunctions {
   app.synth();
   const template = JSON.parse(readFileSync(join(outdir, stack.templateFile), 'utf8'));
   const resources = Object.entries<Resource>(template.Resources);
-  const toDeployed = (role: Role) => {
+  const toDeployed = (role: Role): [Role, DeployedFunction] => {
     const [, found] = resources.find(([id, { Type }]) => isFunction(role, id, Type)) ?? [];
     if (!found) throw new Error(`The stack has no function ${role}.`);
     const folder = join(outdir, found.Metadata?.['aws:asset:path'] ?? '');
     const { Handler: handler, Role: of } = found.Properties;
-    return [role, { folder, handler, rights: rightsOf(flatten(of), resources) }] as const;
+    return [role, { folder, handler, rights: rightsOf(flatten(of), resources) }];
   };
-  return Object.fromEntries(roles.map(toDeployed)) as DeployedFunctions;
+  return Object.fromEntries(roles.map(toDeployed)) as Record<Role, DeployedFunction>;
 }
 
 const isFunction = (role: Role, id: string, type: string) =>

@@ -12,7 +12,10 @@ import { FunctionError, type Reply } from '../runtime-api.ts';
 
 const build = (handler: string) => {
   const folder = join(import.meta.dirname, '..');
-  return createLambdaFunction({ folder, handler: `traps.${handler}`, environment: { OWN: 'yes' } }, () => {});
+  return createLambdaFunction(
+    { folder, handler: `traps.${handler}`, rights: [], environment: { OWN: 'yes' } },
+    () => {},
+  );
 };
 
 /** The name of the failure, and what it says; nothing when there is none. */
