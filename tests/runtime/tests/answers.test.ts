@@ -1,12 +1,13 @@
 /** What the HTTP function writes, byte by byte as Lambda gets it, and what becomes of it. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { RestEvent } from '../../../src/doors/lambda-event.ts';
 import { people, until } from '../../helpers/gateway.ts';
 import { functionUrlEvent, restEvent } from '../../helpers/lambda-events.ts';
 import { STREAMED_RESPONSE } from '../doors.ts';
 import { type RuntimeGateway, type RuntimeOptions, startRuntime } from '../gateway.ts';
 import { parseReply, readWrites } from '../replies.ts';
-import { FunctionError } from '../runtime-api.ts';
+import { FunctionError, type Reply } from '../runtime-api.ts';
 import { ORIGIN } from '../stage.ts';
 
 const inGateway =
@@ -26,6 +27,30 @@ const streamed = { stream: true, cache: 'off' };
 /** The names of the events in these writes of a body. */
 const namesOf = (writes: readonly string[]) =>
   [...writes.join('').matchAll(/^event: (\w+)$/gm)].map(([, name]) => name);
+
+/** A model that says a few words, and then nothing more. */
+const STALLS = 'simulator.stall-mid-stream';
+
+/** Sends this event, cancels it once so many events of its answer are here, and has all writes of the body. */
+async function askAndCancel(
+  { functions: { http }, ledger }: RuntimeGateway,
+  event: RestEvent,
+  requestId: string,
+  enough: number,
+): Promise<Pick<Reply, 'contentType' | 'isStreamed'> & { readonly writes: readonly string[] }> {
+  const { body, contentType, isStreamed } = await http.invoke(event);
+  const writes: string[] = [];
+  let cancelling: Promise<unknown> | undefined;
+  for await (const chunk of body) {
+    writes.push(String(chunk));
+    if (cancelling || writes.slice(2).join('').split('\n\n').length <= enough) continue;
+    assert.equal([ledger.open, ledger.completed], [1, 0], 'the model has not come to its end');
+    const cancel = restEvent({ httpMethod: 'DELETE', path: `/v1/requests/${requestId}`, body: null });
+    cancelling = http.invoke(cancel).then(readWrites);
+  }
+  await cancelling;
+  return { contentType, isStreamed, writes: writes.slice(2) };
+}
 
 const answers = suite('answers of the HTTP function');
 
@@ -59,24 +84,12 @@ answers(
 
 answers(
   'an answer leaves while the model is still speaking, event by event and in order',
-  inGateway(async ({ functions: { http }, ledger }) => {
-    const ask = { prompt: 'Hi', model: 'simulator.stall-mid-stream', request_id: 'r1', ...streamed };
-    const { body, contentType, isStreamed } = await http.invoke(chat(ask));
+  inGateway(async (gateway) => {
+    const ask = { prompt: 'Hi', model: STALLS, request_id: 'r1', ...streamed };
+    const { contentType, isStreamed, writes } = await askAndCancel(gateway, chat(ask), 'r1', 4);
     assert.equal([contentType, isStreamed], [STREAMED_RESPONSE, true]);
-    const writes: string[] = [];
-    let cancelling: Promise<unknown> | undefined;
-    for await (const chunk of body) {
-      writes.push(String(chunk));
-      if (cancelling || namesOf(writes.slice(2)).length < 4) continue;
-      // Its start and three deltas are here, and the model has not come to its end.
-      assert.equal([ledger.open, ledger.completed], [1, 0]);
-      const cancel = restEvent({ httpMethod: 'DELETE', path: '/v1/requests/r1', body: null });
-      cancelling = http.invoke(cancel).then(readWrites);
-    }
-    await cancelling;
-    const [, , ...written] = writes;
-    assert.equal(namesOf(written), ['start', 'delta', 'delta', 'delta', 'cancelled']);
-    for (const write of written) assert.match(write, /^event: .*\n\n$/s);
+    assert.equal(namesOf(writes), ['start', 'delta', 'delta', 'delta', 'cancelled']);
+    for (const write of writes) assert.match(write, /^event: .*\n\n$/s);
   }),
 );
 
@@ -146,13 +159,20 @@ answers(
 
 answers(
   'OpenAI’s clients get their chunks as they come, and embeddings with the rights of the role',
-  inGateway(async ({ functions: { http } }) => {
+  inGateway(async (gateway) => {
+    const { http } = gateway.functions;
+    const path = '/v1/chat/completions';
     const post = async (path: string, body: object) =>
       await parseReply(await http.invoke(restEvent({ path, body: JSON.stringify(body) })));
-    const messages = [{ role: 'user', content: 'Hi' }];
-    const { status, writes } = await post('/v1/chat/completions', { messages, stream: true, cache: 'off' });
+    const ask = { messages: [{ role: 'user', content: 'Hi' }], ...streamed };
+    const stalled = { path, body: JSON.stringify({ ...ask, model: STALLS, request_id: 'r1' }) };
+    const { writes: begun } = await askAndCancel(gateway, restEvent(stalled), 'r1', 4);
+    const said = [...begun.join('').matchAll(/"delta":(.*?),"logprobs"/g)].map(([, delta]) => delta);
+    const first = '{"role":"assistant","content":""}';
+    assert.equal(said, [first, ...['This', ' is', ' the'].map((content) => JSON.stringify({ content }))]);
+    assert.match(begun.at(-1) ?? '', /^data: \{"error":\{"code":"cancelled"/);
+    const { status, writes } = await post(path, ask);
     assert.is(status, 200);
-    assert.ok(writes.length > 5, `${writes.length} writes`);
     assert.match(writes[0] ?? '', /^data: \{"id":"chatcmpl-/);
     assert.match(writes.join(''), /"finish_reason":"stop"\}\]\}\n\ndata: \[DONE\]\n\n$/);
     const body = { model: 'amazon.titan-embed-text-v2:0', input: ['a', 'b'], dimensions: 256 };
