@@ -88,10 +88,11 @@ async function checkParts(url: string): Promise<Outcome> {
 
 async function checkCrowd(url: string): Promise<Outcome> {
   const crowd = await askTogether(url, [alice.key, bob.key], SOCKETS, QUESTIONS);
-  const { answers, right, frames, foreign } = crowd;
+  const { answers, right, again, frames, foreign } = crowd;
   const asked = SOCKETS * QUESTIONS;
   const isGood = answers === asked && right === asked && foreign === 0;
-  return { isGood, figures: `${right} of ${asked} answers right, ${foreign} foreign of ${frames} frames` };
+  const figures = `${right} of ${asked} answers right, ${again} asked again, ${foreign} foreign of ${frames} frames`;
+  return { isGood, figures };
 }
 
 const slowBedrock = await startBedrockSimulator({ tokensPerSecond: SLOW_TOKENS_PER_SECOND });

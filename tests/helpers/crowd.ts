@@ -3,6 +3,7 @@
  * callers at once. Every frame that arrives is kept and judged.
  */
 import { randomUUID } from 'node:crypto';
+import type { Envelope } from '../../src/doors/envelope.ts';
 import { type Frame, openSocket } from './clients.ts';
 
 const terminals = ['done', 'error', 'cancelled'];
@@ -80,6 +81,8 @@ export type Crowd = {
   readonly answers: number;
   /** Answers that were whole and the very text that was asked for, to the one who asked. */
   readonly right: number;
+  /** Questions that were put once more, as the gateway had said that they may be. */
+  readonly again: number;
   readonly frames: number;
   /** Frames that nobody on that connection had asked for. */
   readonly foreign: number;
@@ -101,27 +104,46 @@ export async function askTogether(
   return {
     answers: sum(({ answers }) => answers),
     right: sum(({ right }) => right),
+    again: sum(({ again }) => again),
     frames: sum(({ frames }) => frames),
     foreign: sum(({ foreign }) => foreign),
   };
 }
 
+/** As the gateway asks of those whom it sends away. */
+const AGAIN_AFTER_MS = 1_000;
+
 /** One who asks several things, two at once, and listens until it leaves. */
 async function openCaller(url: string, key: string, questions: number) {
-  const nonces = new Map(Array.from({ length: questions }, () => [randomUUID(), randomUUID()] as const));
-  const unasked = [...nonces];
+  const unasked = Array.from({ length: questions }, () => randomUUID());
+  /** What was asked for, by the ids of the requests. */
+  const nonces = new Map<string, string>();
+  const ended = new Set<string>();
   const frames: Frame[] = [];
+  let again = 0;
   const { socket } = await openSocket(url, { key });
-  const askNext = () => {
-    const [id, nonce] = unasked.pop() ?? [];
-    if (id) socket.send(JSON.stringify({ action: 'chat', request_id: id, prompt: `ECHO ${nonce}` }));
+  const ask = (nonce: string) => {
+    const id = randomUUID();
+    nonces.set(id, nonce);
+    socket.send(JSON.stringify({ action: 'chat', request_id: id, prompt: `ECHO ${nonce}` }));
   };
+  const askNext = () => unasked.splice(-1).forEach(ask);
   const { promise: answered, resolve } = Promise.withResolvers<void>();
+  const end = ({ request_id: id = '', error }: Frame) => {
+    const nonce = nonces.get(id);
+    // The frame may have come twice.
+    if (nonce === undefined || ended.has(id)) return;
+    ended.add(id);
+    if ((error as Envelope['error'] | undefined)?.retryable) {
+      again += 1;
+      setTimeout(ask, AGAIN_AFTER_MS, nonce);
+    } else askNext();
+    if (ended.size - again >= questions) resolve();
+  };
   socket.addEventListener('message', ({ data }) => {
     const frame = JSON.parse(String(data)) as Frame;
     frames.push(frame);
-    if (isTerminal(frame)) askNext();
-    if (frames.filter(isTerminal).length >= questions) resolve();
+    if (isTerminal(frame)) end(frame);
   });
   socket.addEventListener('close', () => resolve());
   return {
@@ -136,18 +158,17 @@ async function openCaller(url: string, key: string, questions: number) {
         socket.close();
         await closed;
       }
-      return judgeCaller(nonces, frames);
+      return { ...judgeCaller(nonces, frames), answers: ended.size - again, again };
     },
   };
 }
 
-function judgeCaller(nonces: ReadonlyMap<string, string>, frames: readonly Frame[]): Crowd {
+function judgeCaller(nonces: ReadonlyMap<string, string>, frames: readonly Frame[]) {
   const answers = [...nonces].map(([id, nonce]) => {
     const heard = judge(frames.filter(({ request_id: of }) => of === id));
     return heard.text === nonce && heard.ending === 'done' && heard.isGapless;
   });
   return {
-    answers: frames.filter(isTerminal).length,
     right: answers.filter(Boolean).length,
     frames: frames.length,
     foreign: frames.filter(({ request_id: id = '' }) => !nonces.has(id)).length,
