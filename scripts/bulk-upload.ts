@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { embeddingModel } from '../src/chat/similarity.ts';
 import { stackName, tableName } from '../src/names.ts';
 import { findSearch } from './bulk-upload/search.ts';
 import {
@@ -18,6 +19,7 @@ import {
 } from './bulk-upload/table.ts';
 import { type Job, type Result, upload } from './bulk-upload/upload.ts';
 import { readStack, regionOf, StackError } from './stack.ts';
+import { isUsageError, UsageError } from './usage.ts';
 
 const help = `npm run bulk-upload -- <file> [options]
 
@@ -50,7 +52,7 @@ source (the name of the file), whatever the item says there. Whole numbers beyon
 be changed; write them as text.
 
 With --similar an item counts as written once its question is in the index, too; the questions that go there are in the summary: 60 written,
-0 rejected, 60 indexed. Each that is new takes a call of the model amazon.titan-embed-text-v2:0, --concurrency of them at once. Questions of
+0 rejected, 60 indexed. Each that is new takes a call of the model ${embeddingModel.model}, --concurrency of them at once. Questions of
 more than 1,500 bytes, and those that are no prose (several lines, symbols, code, addresses), are not indexed, and are counted. Without --local, OPENSEARCH_DOMAIN_ENDPOINT names the domain or the collection.
 
 Files that it leaves beside yours:
@@ -106,9 +108,6 @@ export async function bulkUpload(args: readonly string[], env: NodeJS.ProcessEnv
     return isUsageError(error) ? 2 : 1;
   }
 }
-
-/** A mistake of whoever typed the command. */
-class UsageError extends Error {}
 
 const flag = { type: 'boolean' } as const;
 
@@ -228,10 +227,6 @@ function tellResult(result: Result, { search, dryRun, signal }: Job, io: Io): nu
   if (signal.aborted) return 130;
   return failure !== undefined || rejected > 0 ? 1 : 0;
 }
-
-const isUsageError = (error: unknown): error is Error =>
-  error instanceof UsageError ||
-  (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
 
 function describe(error: unknown): string {
   const isOurs = error instanceof UploadFailure || error instanceof StackError;

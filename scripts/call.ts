@@ -14,7 +14,8 @@ import { type Calling, type ChatOptions, chat } from './call/chat.ts';
 import { type DoorOptions, findDoor } from './call/door.ts';
 import { createInterrupts, createPrompt, holdTerminal } from './call/prompt.ts';
 import { createScreen, type Io, type Screen, watchInterrupts } from './call/screen.ts';
-import { loadEnvFile, UsageError } from './env-file.ts';
+import { loadEnvFile } from './env-file.ts';
+import { UsageError } from './usage.ts';
 
 export type { Io } from './call/screen.ts';
 

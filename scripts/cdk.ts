@@ -6,8 +6,9 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { type Config, ConfigError, parseConfig } from '../cdk/config.ts';
 import { diagnose } from './doctor.ts';
-import { loadEnvFile, UsageError } from './env-file.ts';
+import { loadEnvFile } from './env-file.ts';
 import { regionOf } from './stack.ts';
+import { UsageError } from './usage.ts';
 
 const help = `npm run synth|deploy|diff|destroy -- [options]
 

@@ -8,8 +8,9 @@ import { checkBootstrap, checkCredentials, checkLogRole } from './doctor/account
 import { checkConcurrency } from './doctor/concurrency.ts';
 import { type Finding, ok, type Place, problem, warning } from './doctor/finding.ts';
 import { checkModels } from './doctor/models.ts';
-import { loadEnvFile, UsageError } from './env-file.ts';
+import { loadEnvFile } from './env-file.ts';
 import { readStack, regionOf } from './stack.ts';
+import { isUsageError } from './usage.ts';
 
 const help = `npm run doctor -- [options]
 
@@ -108,10 +109,6 @@ function toText(findings: readonly Finding[]): string {
   const count = (wanted: string) => findings.filter(({ result }) => result === wanted).length;
   return `${lines.join('')}\nProblems: ${count('problem')}. Warnings: ${count('warning')}.\n`;
 }
-
-const isUsageError = (error: unknown): error is Error =>
-  error instanceof UsageError ||
-  (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
 
 if (import.meta.main) {
   process.stdout.on('error', () => process.exit()); // whoever read on has read enough

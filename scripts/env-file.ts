@@ -3,9 +3,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
-
-/** A mistake of whoever typed the command. */
-export class UsageError extends Error {}
+import { UsageError } from './usage.ts';
 
 /**
  * Takes `--env FILE` out of the arguments and adds to `env` what the file says. A variable that is there already stays, even an empty

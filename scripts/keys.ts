@@ -4,7 +4,6 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { Command, CommanderError } from 'commander';
-import { UsageError } from './env-file.ts';
 import {
   createKey,
   deleteKey,
@@ -17,6 +16,7 @@ import {
   readValue,
 } from './keys/plan.ts';
 import { StackError } from './stack.ts';
+import { UsageError } from './usage.ts';
 
 const about = `The API keys of the gateway in your AWS account: those of its usage plan. The keys of a gateway on this machine are LOCAL_API_KEYS.
 

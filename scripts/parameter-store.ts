@@ -12,6 +12,7 @@ import type { Deployed } from '../src/chat/settings.ts';
 import { modelsOnThisMachine } from '../src/local/options.ts';
 import { deployedModels, settingsPath, stackName } from '../src/names.ts';
 import { regionOf } from './stack.ts';
+import { UsageError } from './usage.ts';
 
 export type Place = {
   readonly client: SSMClient;
@@ -20,9 +21,6 @@ export type Place = {
   /** Setting name → what a deployment would begin with; nothing on this machine, where nobody deploys. */
   readonly firstValues: ReadonlyMap<string, string>;
 };
-
-/** A mistake of whoever typed the command. */
-export class UsageError extends Error {}
 
 type Where = { readonly aws?: boolean | undefined; readonly 'endpoint-url'?: string | undefined };
 

@@ -8,7 +8,8 @@ import { isOffered, type ModelRules, resolveModel } from '../src/chat/models.ts'
 import type { Setting } from '../src/chat/setting-table.ts';
 import { type Deployed, parseSettings, SettingsError, settingsTable } from '../src/chat/settings.ts';
 import { environment } from '../src/names.ts';
-import { findPlace, type Place, read, UsageError, write } from './parameter-store.ts';
+import { findPlace, type Place, read, write } from './parameter-store.ts';
+import { isUsageError, UsageError } from './usage.ts';
 
 const help = `npm run settings -- <command> [options]
 
@@ -219,10 +220,6 @@ const defaultOf = ({ name, default: otherwise = '' }: Setting, deployed: Deploye
   (name === 'default-model' && deployed.defaultModel) ||
   (name === 'allowed-models' && deployed.allowedModels) ||
   otherwise;
-
-const isUsageError = (error: unknown): error is Error =>
-  error instanceof UsageError ||
-  (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
 
 function describe(error: unknown): string {
   if (isUsageError(error)) return error.message;

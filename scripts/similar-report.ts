@@ -17,6 +17,7 @@ import {
   type Text,
 } from './similar-report/samples.ts';
 import { embedAll, findPlace, type Place, VectorFailure } from './similar-report/vectors.ts';
+import { isUsageError, UsageError } from './usage.ts';
 
 const help = `npm run similar-report -- <paraphrases.json> <near-misses.json> [options]
 
@@ -79,9 +80,6 @@ export async function similarReport(
   }
 }
 
-/** A mistake of whoever typed the command. */
-class UsageError extends Error {}
-
 const flag = { type: 'boolean' } as const;
 const { kind, default: usual } = table.similarThreshold;
 
@@ -141,10 +139,6 @@ const toJson = ({ rates, paraphrases, nearMisses }: Findings) => ({
   safe: findSafe(rates)?.threshold ?? null,
   rates: rates.map(({ falseHits, ...rate }) => ({ ...rate, false_hits: falseHits })),
 });
-
-const isUsageError = (error: unknown): error is Error =>
-  error instanceof UsageError ||
-  (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
 
 function describe(error: unknown): string {
   const isOurs = error instanceof SampleProblem || error instanceof VectorFailure;

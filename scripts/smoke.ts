@@ -5,7 +5,7 @@
 import { parseArgs } from 'node:util';
 import { environment, readList, stackName } from '../src/names.ts';
 import { Ending } from './answer.ts';
-import { loadEnvFile, UsageError } from './env-file.ts';
+import { loadEnvFile } from './env-file.ts';
 import { checkDoor, type Row } from './smoke/check.ts';
 import { checksOf } from './smoke/checks.ts';
 import { createDoors, type Door } from './smoke/door.ts';
@@ -13,6 +13,7 @@ import { edgesOf } from './smoke/edges.ts';
 import { type Measuring, measure } from './smoke/latency.ts';
 import { doorNames, findPlaces, type PlaceIo } from './smoke/place.ts';
 import * as report from './smoke/report.ts';
+import { UsageError } from './usage.ts';
 
 const help = `npm run smoke -- [options]
 

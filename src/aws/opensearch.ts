@@ -9,6 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod/mini';
+import { parseJson } from '../chat/json.ts';
 import type { QuestionIndex } from '../chat/similar.ts';
 import {
   readEntries,
@@ -82,7 +83,7 @@ export function createOpenSearch({ index, ...parts }: OpenSearchParts): OpenSear
       signal,
       timeoutMs: TIMEOUT_MS,
     });
-    const reply = parseReply(await readText(response));
+    const reply = parseJson(await readText(response));
     if (!response.ok) throw new OpenSearchError(response.status, errorType(reply));
     if (reply === undefined) throw new OpenSearchError(response.status);
     return reply;
@@ -167,12 +168,4 @@ async function readText(response: Response): Promise<string> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
-}
-
-function parseReply(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -3,12 +3,17 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 
 export type JsonObject = { [key: string]: Json };
 
-/** The object that a text holds, or an empty one where there is no text. Nothing for any other text. */
-export function parseObject(text: string): JsonObject | undefined {
+/** What a text says. Nothing where it is no JSON. */
+export function parseJson(text: string): Json | undefined {
   try {
-    const value: Json = JSON.parse(text.trim() || '{}');
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
+}
+
+/** The object that a text holds, or an empty one where there is no text. Nothing for any other text. */
+export function parseObject(text: string): JsonObject | undefined {
+  const value = parseJson(text.trim() || '{}');
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
 }

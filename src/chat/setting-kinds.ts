@@ -2,7 +2,7 @@
  * What a setting may be: how its text is read, and in words, for errors and documentation alike.
  */
 
-import type { Json } from './json.ts';
+import { type Json, parseJson } from './json.ts';
 import { type DispensableField, dispensableFields, plain, type Quirk, type QuirkRule } from './quirks.ts';
 import { type ReasoningStyle, reasoningStyles } from './reasoning.ts';
 
@@ -114,14 +114,6 @@ const isObject = (value: Json | undefined): value is { [key: string]: Json } =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const entriesOf = (value: Json | undefined) => (isObject(value) ? Object.entries(value) : undefined);
-
-function parseJson(text: string): Json | undefined {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
 
 /** @see https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_GuardrailStreamConfiguration.html */
 export const guardrailId: Kind<string> = {

@@ -5,7 +5,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ask, type Finding, isLate } from '../../scripts/doctor/finding.ts';
 import { doctor } from '../../scripts/doctor.ts';
-import { loadEnvFile, UsageError } from '../../scripts/env-file.ts';
+import { loadEnvFile } from '../../scripts/env-file.ts';
+import { UsageError } from '../../scripts/usage.ts';
 import { failure, runIn, withAws } from '../helpers/aws-stand-in.ts';
 import { rejectionOf } from '../helpers/rejects.ts';
 

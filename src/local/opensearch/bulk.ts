@@ -5,8 +5,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { parseJson } from '../../chat/json.ts';
 import type { Index, Indexes } from './indexes.ts';
-import { parseJson } from './json.ts';
 import { type Document, definition, toDocument } from './mapping.ts';
 import { OpenSearchRefusal } from './refusal.ts';
 

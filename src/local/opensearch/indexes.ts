@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { parseJson } from './json.ts';
+import { parseJson } from '../../chat/json.ts';
 import { type Definition, type Document, definition, mapDynamically } from './mapping.ts';
 
 export type Index = {

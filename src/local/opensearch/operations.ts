@@ -6,9 +6,9 @@
  */
 import { performance } from 'node:perf_hooks';
 import type { OpenSearchService } from '../../aws/opensearch.ts';
+import { parseJson } from '../../chat/json.ts';
 import { addBulk } from './bulk.ts';
 import type { Indexes } from './indexes.ts';
-import { parseJson } from './json.ts';
 import { type Definition, definition } from './mapping.ts';
 import { OpenSearchRefusal, unknownTo } from './refusal.ts';
 import { runSearch } from './search.ts';
